@@ -1,0 +1,1 @@
+"""Where runs execute: the plan, Slurm, this machine, and the worker that both call."""

@@ -1,0 +1,132 @@
+"""Where the runs of a sweep stand: one row a point, and live following until all have ended."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from hw5hpc.cluster.plan import JobAlive
+from hw5hpc.experiments import EXPERIMENTS
+from hw5hpc.store import Outputs, State, Status, SweepFolder, holder
+
+ORDER = (
+    State.FINISHED,
+    State.RUNNING,
+    State.QUEUED,
+    State.INTERRUPTED,
+    State.NEW,
+    State.LOST,
+    State.DIVERGED,
+    State.FAILED,
+)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one point stands; `left` is the expected time to its end in seconds, or None."""
+
+    run: str
+    swept: dict[str, str]
+    status: Status
+    log: str
+    left: float | None
+    headline: str
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "run": self.run,
+            **self.swept,
+            "state": str(self.status.state),
+            "epoch": self.status.epoch,
+            "epochs": self.status.epochs,
+            "seconds_left": self.left,
+            "metrics": self.status.metrics,
+            "reason": self.status.reason,
+            "log": self.log,
+        }
+
+
+def standings(
+    outputs: Outputs, sweep: SweepFolder, job_alive: JobAlive = lambda job: None
+) -> list[Standing]:
+    """Return one row a point: run folders and heartbeats first, Slurm only for what they lack."""
+    record = sweep.load()
+    headline = EXPERIMENTS[record["experiment"]].headline
+    found = []
+    for row in sweep.points():
+        run = outputs.run(row.pop("run"))
+        status = run.status()
+        job = run.job()
+        if status.state in (State.QUEUED, State.RUNNING, State.INTERRUPTED):
+            status = _checked(status, job, job_alive, holder(run) is not None)
+        value = status.metrics.get(headline)
+        shown = f"{headline} {value:.4g}" if value is not None else ""
+        path = str(sweep.log_of(job)) if job else ""
+        found.append(Standing(run.id, row, status, path, _left(run.timing(), status), shown))
+    return found
+
+
+def _checked(status: Status, job: str, job_alive: JobAlive, held: bool) -> Status:
+    """A run whose job is gone and whose worker is dead is lost; what is unknown stays as it is."""
+    alive = job_alive(job) if job else held
+    if alive is False and not held:
+        return status.to(State.LOST, reason="its job is gone; submit again to go on")
+    return status
+
+
+def _left(timing: list[dict[str, float]], status: Status) -> float | None:
+    """Expected seconds to the end, from the mean duration of the epochs so far."""
+    if status.state is not State.RUNNING or not timing or not status.epochs:
+        return None
+    per_epoch = timing[-1]["seconds"] / timing[-1]["epoch"]
+    return max(status.epochs - status.epoch, 0) * per_epoch
+
+
+def table(rows: Sequence[Standing], title: str) -> Table:
+    """Return the rows as a table for the terminal."""
+    made = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+    swept = list(rows[0].swept) if rows else []
+    for name in ("run", *swept, "state", "epoch", "left", "last", "reason"):
+        made.add_column(name, no_wrap=name in ("run", "state"))
+    for row in rows:
+        status = row.status
+        epochs = f"{status.epoch}/{status.epochs}" if status.epochs else ""
+        left = "" if row.left is None else f"{row.left / 60:.1f} min"
+        reason = status.reason
+        if status.state is State.FAILED and row.log:
+            reason += f" (log: {row.log})"
+        cells = [row.run, *row.swept.values(), str(status.state), epochs, left, row.headline, reason]
+        made.add_row(*[Text(cell) for cell in cells])
+    return made
+
+
+def summary(rows: Sequence[Standing]) -> str:
+    """Return the counts, as in '3 finished, 1 failed'."""
+    counts = Counter(row.status.state for row in rows)
+    return ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
+
+
+def follow(
+    read: Callable[[], list[Standing]], finished: Callable[[], bool], seconds: float = 2.0
+) -> list[Standing]:
+    """Show the rows until `finished`; without a terminal, print a line whenever counts change."""
+    console = Console()
+    last = ""
+    with Live(console=console, transient=True) as live:
+        while True:
+            over = finished()
+            rows = read()
+            text = summary(rows)
+            if console.is_terminal:
+                live.update(table(rows, text))
+            elif text != last:
+                print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+            last = text
+            if over:
+                return rows
+            time.sleep(seconds)

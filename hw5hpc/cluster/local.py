@@ -1,0 +1,89 @@
+"""Run a plan on this machine, one run after the other, with live progress and no Slurm."""
+
+import signal
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from hw5hpc.cluster.plan import Item, Plan, register
+from hw5hpc.store import Outputs, State, Status
+
+
+def run(plan: Plan, outputs: Outputs) -> list[State]:
+    """Train what the plan holds and return the state that each run ended in.
+
+    Ctrl-C or SIGTERM stops at the next step with a checkpoint; the same command goes on from it.
+    """
+    from hw5hpc.cluster.worker import StopFlag, Surroundings, work
+
+    register(plan, outputs)
+    items = [*plan.first, *plan.rest]
+    stop = StopFlag()
+    before = stop.listen(signal.SIGINT, signal.SIGTERM)
+    try:
+        with _Board(items) as board:
+            around = Surroundings(plan.sweep.name, stop=stop, report=board.update)
+            states = work([outputs.run(item.id).path for item in items], around)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if stop():
+        raise KeyboardInterrupt
+    return states
+
+
+class _Board:
+    """A bar for the sweep and one for the run at work; plain lines where there is no terminal."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._console = Console()
+        self._names = {item.id: _name(item) for item in items}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._sweep = self._progress.add_task("runs", total=len(items))
+        self._runs: dict[str, TaskID] = {}
+        self._last: dict[str, State] = {}
+
+    def __enter__(self) -> "_Board":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._progress.stop()
+
+    def update(self, run: str, status: Status) -> None:
+        if run not in self._runs:
+            self._runs[run] = self._progress.add_task(self._names[run], total=None)
+        self._progress.update(self._runs[run], completed=status.epoch, total=status.epochs or None)
+        if status.state is self._last.get(run):
+            return
+        self._last[run] = status.state
+        if status.state not in (State.RUNNING, State.QUEUED):
+            self._progress.advance(self._sweep)
+            self._progress.remove_task(self._runs[run])
+            self._line(run, status)
+
+    def _line(self, run: str, status: Status) -> None:
+        done = self._progress.tasks[0].completed
+        total = self._progress.tasks[0].total
+        reason = f": {status.reason}" if status.reason else ""
+        text = f"[{done:.0f}/{total:.0f}] {self._names[run]} {status.state}{reason}"
+        self._progress.console.print(f"{text} ({status.seconds:.0f} s)", markup=False, highlight=False)
+
+
+def _name(item: Item) -> str:
+    return f"{item.experiment} {item.id}"

@@ -1,0 +1,153 @@
+"""The plan: which runs of a sweep still have to go out, packed into tasks, and what they cost."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from hw5hpc.cluster.profile import Profile
+from hw5hpc.experiments import EXPERIMENTS, prerequisites
+from hw5hpc.store import Outputs, RunFolder, State, holder
+from hw5hpc.sweep import Point, Sweep, run_id
+from hw5hpc.sweep.point import flatten
+
+# Says whether a Slurm job still exists; None when Slurm cannot be asked.
+JobAlive = Callable[[str], bool | None]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One run of the plan: a point of the sweep, or a prerequisite of some points."""
+
+    id: str
+    experiment: str
+    config: Any
+    state: State
+    job: str = ""
+    stale: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a submission does: `first` are prerequisites to send, `rest` the points to send."""
+
+    sweep: Sweep
+    points: tuple[Item, ...]
+    first: tuple[Item, ...]
+    rest: tuple[Item, ...]
+    waiting_for: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not self.first and not self.rest
+
+    def count(self, *states: State) -> int:
+        return sum(item.state in states for item in self.points)
+
+    @property
+    def stale(self) -> int:
+        return sum(item.stale for item in self.points)
+
+
+def make(
+    sweep: Sweep,
+    outputs: Outputs,
+    code: str,
+    job_alive: JobAlive = lambda job: None,
+    retry_failed: bool = False,
+    force: bool = False,
+) -> Plan:
+    """Compare a sweep with what is on disk and in the queue.
+
+    Finished and running runs are left alone; new, lost and interrupted ones go out; failed ones
+    only with `retry_failed`, finished ones again only with `force`.
+    """
+
+    def item(experiment: str, config: Any) -> Item:
+        return _inspect(experiment, config, outputs, code, job_alive)
+
+    def wanted(entry: Item) -> bool:
+        if entry.state is State.FAILED:
+            return retry_failed or force
+        return not entry.state.done and entry.state is not State.RUNNING
+
+    points = tuple(item(point.experiment, point.config) for point in sweep.points)
+    rest = tuple(entry for entry in points if wanted(entry) or (force and entry.state.done))
+    needed = {entry.id: entry for entry in _prerequisites(rest, item)}
+    first = tuple(entry for entry in needed.values() if wanted(entry))
+    busy = tuple(entry.job for entry in needed.values() if entry.state is State.RUNNING)
+    return Plan(sweep, points, first, rest, busy)
+
+
+def _prerequisites(items: Iterable[Item], item: Callable[[str, Any], Item]) -> Iterable[Item]:
+    known: dict[str, Item] = {}
+    for entry in items:
+        for experiment, config in prerequisites(entry.config).values():
+            identifier = run_id(experiment, config)
+            if identifier not in known:
+                known[identifier] = item(experiment, config)
+    return known.values()
+
+
+def _inspect(
+    experiment: str, config: Any, outputs: Outputs, code: str, job_alive: JobAlive
+) -> Item:
+    """Return a run with its state; RUNNING stands for every run that somebody still works on."""
+    identifier = Point(experiment, config, {}).id
+    run = outputs.run(identifier)
+    status = run.status()
+    state, job = status.state, run.job()
+    if state in (State.QUEUED, State.RUNNING, State.INTERRUPTED):
+        state = State.RUNNING if _busy(run, job, job_alive) else State.LOST
+    stale = state.done and run.provenance().get("code", code) != code
+    return Item(identifier, experiment, config, state, job, stale)
+
+
+def _busy(run: RunFolder, job: str, job_alive: JobAlive) -> bool:
+    """Whether its Slurm job is still in the queue, or a living worker holds the run."""
+    if job and job_alive(job):
+        return True
+    return holder(run, gone=lambda other: job_alive(other) is False) is not None
+
+
+def pack(items: Iterable[Item], profile: Profile) -> list[list[Item]]:
+    """Group runs into tasks: `pack` runs a task, 'auto' as many as the experiment suggests."""
+    tasks: dict[str, list[list[Item]]] = {}
+    for entry in items:
+        suggested = EXPERIMENTS[entry.experiment].runs_per_task
+        size = suggested if profile.pack == "auto" else int(profile.pack)
+        groups = tasks.setdefault(entry.experiment, [[]])
+        if len(groups[-1]) == size:
+            groups.append([])
+        groups[-1].append(entry)
+    return [group for groups in tasks.values() for group in groups if group]
+
+
+def gpu_hours(tasks: int, profile: Profile) -> float:
+    """The most that the tasks can use: every one up to its time limit."""
+    return tasks * profile.gpus * profile.minutes / 60
+
+
+def register(plan: Plan, outputs: Outputs) -> None:
+    """Write the resolved config of every run that goes out, and the sweep's own record.
+
+    A finished run that goes out again (`--force`) is moved aside first.
+    """
+    for entry in plan.rest:
+        if entry.state.done:
+            outputs.put_aside(entry.id)
+    for entry in (*plan.first, *plan.rest):
+        outputs.run(entry.id).create(entry.experiment, flatten(entry.config))
+    sweep = plan.sweep
+    rows = [
+        {"run": entry.id, **point.swept}
+        for entry, point in zip(plan.points, sweep.points, strict=True)
+    ]
+    record = {
+        "name": sweep.name,
+        "path": str(sweep.path),
+        "experiment": sweep.experiment,
+        "swept": list(sweep.swept),
+        "report": list(sweep.report),
+        "runs": [entry.id for entry in plan.points],
+    }
+    outputs.sweep(sweep.name).save(record, rows)

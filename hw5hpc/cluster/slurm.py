@@ -1,0 +1,266 @@
+"""Submit to Slurm with submitit: the only module that knows submitit and Slurm's commands."""
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+from submitit.helpers import DelayedSubmission
+
+from hw5hpc.cluster.profile import Profile
+from hw5hpc.errors import UserError
+
+UNLIMITED = 1_000_000
+
+
+class SlurmError(UserError):
+    """Slurm is missing, or refuses what was asked; the message holds Slurm's own words."""
+
+
+class RunTask:
+    """One array task: only paths are pickled, the node re-reads and checks the configs."""
+
+    def __init__(self, sweep: str, folders: Sequence[Path]) -> None:
+        self.sweep = sweep
+        self.folders = [str(folder) for folder in folders]
+
+    def __call__(self) -> list[str]:
+        from hw5hpc.cluster.worker import StopFlag, Surroundings, work
+
+        stop = StopFlag()
+        warning = submitit.JobEnvironment()._usr_sig()
+        before = stop.listen(warning, signal.SIGTERM)
+        job = submitit.JobEnvironment().job_id
+        states = work([Path(f) for f in self.folders], Surroundings(self.sweep, job, stop))
+        if stop() and _may_requeue(job):
+            # Checkpoints are on disk: hand over to submitit, which calls checkpoint() and requeues.
+            signal.signal(warning, before[warning])
+            signal.raise_signal(warning)
+        return [str(state) for state in states]
+
+    def checkpoint(self) -> DelayedSubmission:
+        return DelayedSubmission(RunTask(self.sweep, [Path(f) for f in self.folders]))
+
+
+class ReportTask:
+    """The last job of a sweep: aggregate whatever has finished."""
+
+    def __init__(self, out: Path, sweep: str) -> None:
+        self.out, self.sweep = str(out), sweep
+
+    def __call__(self) -> str:
+        from hw5hpc.report.aggregate import aggregate
+        from hw5hpc.store import Outputs
+
+        outputs = Outputs(Path(self.out))
+        return str(aggregate(outputs, outputs.sweep(self.sweep)).index)
+
+    def checkpoint(self) -> DelayedSubmission:
+        return DelayedSubmission(ReportTask(Path(self.out), self.sweep))
+
+
+def _may_requeue(job: str) -> bool:
+    """A job that its user cancelled must not come back; one that is preempted or out of time may."""
+    shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True)
+    return "JobState=RUNNING" in shown.stdout
+
+
+def use_conf(profile: Profile) -> None:
+    """Point Slurm's commands at the profile's own slurm.conf, when it names one."""
+    if profile.slurm_conf:
+        os.environ["SLURM_CONF"] = str(Path(os.path.expandvars(profile.slurm_conf)).expanduser())
+
+
+def require(profile: Profile) -> None:
+    """Raise SlurmError unless Slurm's commands are here and its controller answers."""
+    use_conf(profile)
+    remedy = "use --debug or --local to run on this machine"
+    for program in ("sbatch", "srun", "scontrol", "squeue"):
+        if shutil.which(program) is None:
+            raise SlurmError(f"no Slurm on this machine: {program} was not found; {remedy}")
+    conf = os.environ.get("SLURM_CONF")
+    if profile.slurm_conf and conf and not Path(conf).exists():
+        raise SlurmError(f"{conf}: no such file (the profile's slurm_conf); {remedy}")
+    _run(["scontrol", "ping"])
+
+
+def _run(words: Sequence[str], timeout: float = 60) -> str:
+    """Run one of Slurm's commands and return what it prints.
+
+    Raises:
+        SlurmError: it failed or hung; the message holds its own last line.
+    """
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, env=clean_env())
+    except subprocess.TimeoutExpired as error:
+        raise SlurmError(f"{words[0]} did not answer within {timeout:.0f} s") from error
+    if done.returncode != 0 or "is DOWN" in done.stdout:
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise SlurmError(f"{words[0]}: {lines[-1] if lines else f'exit status {done.returncode}'}")
+    return done.stdout + done.stderr
+
+
+def clean_env() -> dict[str, str]:
+    """Return the environment without an enclosing job's SLURM_ variables, which would leak in."""
+    leaking = ("SLURM_", "SBATCH_", "SRUN_")
+    return {k: v for k, v in os.environ.items() if not k.startswith(leaking) or k == "SLURM_CONF"}
+
+
+@contextlib.contextmanager
+def _clean_environment() -> Iterator[None]:
+    """Let submitit, which passes the whole environment on, see the clean one."""
+    saved = dict(os.environ)
+    kept = clean_env()
+    os.environ.clear()
+    os.environ.update(kept)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+
+
+def max_array_size() -> int:
+    """Return the cluster's MaxArraySize: task numbers run from 0 to one below it."""
+    for line in _run(["scontrol", "show", "config"]).splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == "MaxArraySize":
+            return max(int(value), 1)
+    return 1001
+
+
+class Queue:
+    """The user's jobs as squeue saw them at one moment."""
+
+    def __init__(self) -> None:
+        self._jobs = set(_run(["squeue", "--me", "-h", "-r", "-o", "%i"]).split())
+
+    def alive(self, job: str) -> bool:
+        return job in self._jobs or any(known.startswith(f"{job}_") for known in self._jobs)
+
+
+def preflight(profile: Profile, out: Path) -> None:
+    """Ask Slurm, before anything is sent, whether it would take such a job.
+
+    Raises:
+        SlurmError: sbatch refuses the resources (its own words), or a node does not see `out`.
+    """
+    flags = _resource_flags(profile)
+    _run(["sbatch", "--test-only", *flags, "--wrap", "true"])
+    _check_shared_folder(profile, out)
+
+
+def _check_shared_folder(profile: Profile, out: Path) -> None:
+    """Look for a file of the output folder from a node, if one is free at once."""
+    out.mkdir(parents=True, exist_ok=True)
+    words = ["srun", "--immediate=10", "--time=1", "--nodes=1", "--ntasks=1", "--mem=100M"]
+    for name in ("partition", "account", "qos", "constraint"):
+        if getattr(profile, name):
+            words.append(f"--{name}={getattr(profile, name)}")
+    with tempfile.NamedTemporaryFile(dir=out, prefix=".seen-from-node-") as probe:
+        command = f"test -e {shlex.quote(probe.name)} && echo seen || echo unseen"
+        try:
+            answer = _run([*words, "sh", "-c", command], timeout=40)
+        except SlurmError:
+            return
+    if "unseen" in answer:
+        raise SlurmError(f"--out {out}: a compute node does not see this folder; use a shared one")
+
+
+def _resource_flags(profile: Profile) -> list[str]:
+    flags = [
+        f"--time={profile.minutes}",
+        f"--mem={profile.mem_gb}G",
+        f"--nodes={profile.nodes}",
+        f"--ntasks-per-node={profile.tasks_per_node}",
+        f"--cpus-per-task={profile.cpus_per_task}",
+    ]
+    if profile.gpus_per_node:
+        flags.append(f"--gpus-per-node={profile.gpus_per_node}")
+    named = ("partition", "account", "qos", "constraint")
+    return flags + [f"--{name}={getattr(profile, name)}" for name in named if getattr(profile, name)]
+
+
+def executor(
+    profile: Profile, folder: Path, code: Path, name: str, after: Sequence[str] = ()
+) -> submitit.SlurmExecutor:
+    """Return an executor whose jobs run the code frozen at `code`, after the jobs `after` ended."""
+    made = submitit.SlurmExecutor(folder=folder / "%j", max_num_timeout=UNLIMITED)
+    quoted = shlex.quote(str(code))
+    parameters: dict[str, Any] = {
+        "job_name": name,
+        "time": profile.minutes,
+        "mem": f"{profile.mem_gb}GB",
+        "nodes": profile.nodes,
+        "ntasks_per_node": profile.tasks_per_node,
+        "cpus_per_task": profile.cpus_per_task,
+        "array_parallelism": profile.max_parallel,
+        "signal_delay_s": profile.signal_seconds,
+        "stderr_to_stdout": True,
+        "srun_args": [f"--cpus-per-task={profile.cpus_per_task}", "--export=ALL"],
+        "setup": [*profile.setup, f"cd {quoted}", f"export PYTHONPATH={quoted}"],
+        "additional_parameters": {"requeue": True},
+    }
+    if profile.gpus_per_node:
+        parameters["gpus_per_node"] = profile.gpus_per_node
+    for key in ("partition", "account", "qos", "constraint"):
+        if getattr(profile, key):
+            parameters[key] = getattr(profile, key)
+    if after:
+        parameters["dependency"] = "afterany:" + ":".join(after)
+    made.update_parameters(**parameters)
+    # submitit's default wckey is refused by sites that check them.
+    made.parameters["wckey"] = None
+    return made
+
+
+def script(made: submitit.SlurmExecutor, tasks: int) -> str:
+    """Return the sbatch script for an array of this many tasks, exactly as it would be sent."""
+    if tasks > 1:
+        made.parameters["map_count"] = tasks
+    text: str = made._make_submission_file_text(made._submitit_command_str, "preview")
+    made.parameters.pop("map_count", None)
+    return text
+
+
+def submit(made: submitit.SlurmExecutor, tasks: Sequence[Any], largest: int) -> list[str]:
+    """Send tasks as arrays of at most `largest`, and return one job id a task.
+
+    Raises:
+        SlurmError: sbatch refused; what an earlier array of this call sent is cancelled.
+    """
+    ids: list[str] = []
+    try:
+        with _clean_environment():
+            for start in range(0, len(tasks), largest):
+                chunk = tasks[start : start + largest]
+                ids += [job.job_id for job in made.submit_array(chunk)]
+    except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
+        cancel(ids)
+        last = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise SlurmError(f"sbatch: {last}") from error
+    return ids
+
+
+def cancel(jobs: Sequence[str]) -> None:
+    if jobs:
+        subprocess.run(["scancel", *jobs], capture_output=True, timeout=60)
+
+
+def wait_for(job: str, seconds: float) -> bool:
+    """Return whether a job left the queue within this time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not Queue().alive(job):
+            return True
+        time.sleep(2)
+    return False

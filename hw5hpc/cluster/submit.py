@@ -1,0 +1,128 @@
+"""Send a plan to Slurm: prerequisites, one array for the rest, and the report job after them."""
+
+import dataclasses
+import fcntl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from hw5hpc.cluster import slurm
+from hw5hpc.cluster.freeze import freeze
+from hw5hpc.cluster.plan import Item, Plan, pack, register
+from hw5hpc.cluster.profile import Profile
+from hw5hpc.store import Outputs, RunFolder, State
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The job ids of one submission."""
+
+    first: list[str]
+    rest: list[str]
+    report: str
+
+    @property
+    def arrays(self) -> list[str]:
+        """The ids without their task numbers, each once."""
+        return list(dict.fromkeys(job.split("_")[0] for job in (*self.first, *self.rest)))
+
+
+@contextmanager
+def locked(outputs: Outputs) -> Iterator[None]:
+    """Let one submitter at a time plan and send."""
+    outputs.check_writable()
+    outputs.root.mkdir(parents=True, exist_ok=True)
+    with (outputs.root / "submit.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
+    """Send what the plan holds; nothing stays in the queue when a part is refused.
+
+    Raises:
+        SlurmError: sbatch refused a job.
+    """
+    register(plan, outputs)
+    code = freeze(outputs.sweep(plan.sweep.name).code)
+    sender = _Sender(plan, profile, outputs, code)
+    sent: list[str] = []
+    try:
+        first = sender.send(plan.first, ())
+        sent += first
+        rest = sender.send(plan.rest, [*_arrays(first), *plan.waiting_for])
+        sent += rest
+        report = sender.send_report(_arrays([*first, *rest, *plan.waiting_for]))
+    except slurm.SlurmError:
+        slurm.cancel(sent)
+        for item in (*plan.first, *plan.rest):
+            _back_to_lost(outputs.run(item.id))
+        raise
+    submission = Submission(first, rest, report)
+    record = dataclasses.asdict(submission) | {"time": time.time(), "code": code.name}
+    outputs.sweep(plan.sweep.name).add_submission(record)
+    return submission
+
+
+def _arrays(jobs: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(job.split("_")[0] for job in jobs))
+
+
+def _back_to_lost(run: RunFolder) -> None:
+    status = run.status()
+    if status.state is State.QUEUED:
+        run.set_status(status.to(State.LOST, reason="its submission was refused"))
+
+
+def scripts(plan: Plan, profile: Profile, outputs: Outputs) -> list[str]:
+    """Return the sbatch scripts as they would be sent; nothing is written."""
+    code = outputs.sweep(plan.sweep.name).code / "<hash of the code>"
+    sender = _Sender(plan, profile, outputs, code)
+    parts = [(plan.first, "prerequisites"), (plan.rest, "runs")]
+    texts = []
+    for items, title in parts:
+        tasks = pack(items, profile)
+        if tasks:
+            text = slurm.script(sender.executor(()), len(tasks))
+            texts.append(f"# --- {title}: {len(tasks)} tasks ---\n{text}")
+    return texts
+
+
+class _Sender:
+    """What all arrays of one submission share."""
+
+    def __init__(self, plan: Plan, profile: Profile, outputs: Outputs, code: Any) -> None:
+        self._sweep = outputs.sweep(plan.sweep.name)
+        self._profile, self._outputs, self._code = profile, outputs, code
+
+    def executor(self, after: Sequence[str]) -> Any:
+        return slurm.executor(
+            self._profile, self._sweep.logs, self._code, f"hw5hpc.{self._sweep.name}", after
+        )
+
+    def send(self, items: Sequence[Item], after: Sequence[str]) -> list[str]:
+        """Send the runs of one shape and mark each as queued under its job's id."""
+        groups = pack(items, self._profile)
+        if not groups:
+            return []
+        folders = [[self._outputs.run(item.id).path for item in group] for group in groups]
+        tasks = [slurm.RunTask(self._sweep.name, group) for group in folders]
+        # Queued before sent: a job that starts at once must not have its status overwritten.
+        for item in items:
+            run = self._outputs.run(item.id)
+            run.set_status(run.status().to(State.QUEUED, reason="", crashes=0))
+        jobs = slurm.submit(self.executor(after), tasks, slurm.max_array_size())
+        for job, group in zip(jobs, groups, strict=True):
+            for item in group:
+                self._outputs.run(item.id).set_job(job)
+        return jobs
+
+    def send_report(self, after: Sequence[str]) -> str:
+        small = dataclasses.replace(self._profile, gpus_per_node=0, nodes=1, tasks_per_node=1)
+        made = slurm.executor(
+            small, self._sweep.logs, self._code, f"hw5hpc.{self._sweep.name}.report", after
+        )
+        task = slurm.ReportTask(self._outputs.root, self._sweep.name)
+        return slurm.submit(made, [task], 1)[0]

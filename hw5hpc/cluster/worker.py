@@ -1,0 +1,311 @@
+"""What one task does: claim its runs, train each, and leave every one with a state and a reason."""
+
+import dataclasses
+import errno
+import logging
+import os
+import platform
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hw5hpc.cluster.freeze import ROOT, code_hash, git_state
+from hw5hpc.engine import checkpoint
+from hw5hpc.engine.loop import Outcome, Watch, train
+from hw5hpc.engine.precision import pick_device
+from hw5hpc.errors import UserError
+from hw5hpc.experiments import EXPERIMENTS, prerequisites, rebuild
+from hw5hpc.store import Claim, Outputs, RunFolder, State, Status, claim
+from hw5hpc.sweep import run_id
+from hw5hpc.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 5.0
+MAX_CRASHES = 2
+Report = Callable[[str, Status], None]
+
+
+class StopFlag:
+    """Set by Slurm's warning signals; the loop looks at it between steps."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+
+    def __call__(self) -> bool:
+        return bool(self.signal)
+
+    def listen(self, *signals: int) -> dict[int, Any]:
+        """Take over these signals and return the handlers that were there."""
+        return {number: signal.signal(number, self._set) for number in signals}
+
+    def _set(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+
+
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """Where a task runs: its Slurm job (or ''), the sweep's name, and who wants to be told."""
+
+    sweep: str
+    job: str = ""
+    stop: Callable[[], bool] = lambda: False
+    report: Report = lambda run, status: None
+
+
+def work(folders: Sequence[Path], around: Surroundings) -> list[State]:
+    """Train the runs of one task, one after the other; a failure of one leaves the rest going."""
+    _use_allotted_cpus()
+    states = []
+    for folder in folders:
+        if around.stop():
+            states.append(RunFolder(folder).status().state)
+            continue
+        states.append(_work_on(RunFolder(folder), around))
+    return states
+
+
+def _use_allotted_cpus() -> None:
+    """Without cgroups torch would start a thread for each core of the node, whoever uses it."""
+    allotted = os.environ.get("SLURM_CPUS_PER_TASK")
+    if allotted:
+        torch.set_num_threads(int(allotted))
+
+
+def _work_on(run: RunFolder, around: Surroundings) -> State:
+    if run.status().state.done:
+        return run.status().state
+    try:
+        mine = claim(run, around.job)
+    except OSError as error:
+        log.error("run %s cannot be claimed: %s", run.id, describe(error))
+        return State.FAILED
+    if mine is None:
+        log.warning("run %s is being worked on elsewhere; left alone", run.id)
+        return State.RUNNING
+    try:
+        return _with_retries(run, mine, around)
+    finally:
+        mine.release()
+
+
+def _with_retries(run: RunFolder, mine: Claim, around: Surroundings) -> State:
+    """Try again from the last checkpoint after a crash, MAX_CRASHES times."""
+    while True:
+        try:
+            return _Attempt(run, mine, around).run()
+        except Exception as error:
+            status = run.status()
+            crashes = status.crashes + 1
+            final = isinstance(error, UserError | OSError) or crashes > MAX_CRASHES
+            log.error("run %s: %s\n%s", run.id, describe(error), traceback.format_exc())
+            state = State.FAILED if final else State.RUNNING
+            failed = _move(status, state, crashes=crashes, reason=describe(error))
+            _try_to_save(run, failed, around)
+            if final:
+                return State.FAILED
+
+
+def _move(status: Status, state: State, **changes: Any) -> Status:
+    """A status file damaged or left by an older turn must not stop the work."""
+    try:
+        return status.to(state, **changes)
+    except ValueError:
+        return dataclasses.replace(Status(), state=state, updated=time.time(), **changes)
+
+
+def _try_to_save(run: RunFolder, status: Status, around: Surroundings) -> None:
+    try:
+        run.set_status(status)
+    except OSError as error:
+        log.error("run %s: its state could not be written: %s", run.id, describe(error))
+    around.report(run.id, status)
+
+
+def describe(error: BaseException) -> str:
+    """Return one line that says why a run ended."""
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return "the GPU's memory is too small: lower train.batch_size or ask for a larger GPU"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk or quota is full ({error.filename or 'output folder'})"
+    text = " ".join(str(error).split())[:300]
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+
+
+class _Attempt:
+    """One attempt at one run, from the newest checkpoint to an end or a stop."""
+
+    def __init__(self, run: RunFolder, mine: Claim, around: Surroundings) -> None:
+        self._run, self._claim, self._around = run, mine, around
+        self._beat = 0.0
+        self._lost_claim = False
+        self._status = run.status()
+
+    def run(self) -> State:
+        experiment, config = _checked_config(self._run)
+        device = pick_device()
+        entry = EXPERIMENTS[experiment]
+        self._status = _move(
+            self._status,
+            State.RUNNING,
+            reason="",
+            job=self._around.job,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            epochs=getattr(getattr(config, "train", None), "epochs", 0),
+        )
+        self._save(self._status)
+        training = entry.load()(config, device, _weights_of_prerequisites(self._run, config))
+        provenance = _provenance(self._around, device, training.data_source)
+        self._run.set_provenance(provenance)
+        tracker = self._tracker(experiment, config, provenance)
+        outcome = train(training, self._run, device, self._watch(tracker, config))
+        return self._end(outcome, training, device, tracker)
+
+    def _tracker(self, experiment: str, config: Any, provenance: dict[str, Any]) -> Tracker:
+        return Tracker(
+            self._run.path,
+            self._run.id,
+            group=self._around.sweep,
+            job_type=experiment,
+            tags=[self._around.sweep, str(provenance["device"])],
+            config={**dataclasses.asdict(config), "commit": provenance["commit"]},
+        )
+
+    def _watch(self, tracker: Tracker, config: Any) -> Watch:
+        minutes = getattr(getattr(config, "train", None), "checkpoint_minutes", 5.0)
+
+        def row(metrics: dict[str, float], arrays: dict[str, NDArray[Any]]) -> None:
+            tracker.log(metrics, {name: tile(array) for name, array in _images(arrays).items()})
+            self._progress(int(metrics["epoch"]), 0, metrics, now=True)
+
+        return Watch(
+            stop=lambda: self._around.stop() or self._lost_claim,
+            progress=self._progress,
+            row=row,
+            checkpoint_seconds=60 * minutes,
+        )
+
+    def _progress(
+        self, epoch: int, step: int, metrics: dict[str, float], now: bool = False
+    ) -> None:
+        if not now and time.monotonic() - self._beat < HEARTBEAT_SECONDS:
+            return
+        self._beat = time.monotonic()
+        self._lost_claim = not self._claim.beat()
+        self._save(_move(self._status, State.RUNNING, epoch=epoch, metrics=metrics))
+
+    def _save(self, status: Status) -> None:
+        self._status = status
+        self._run.set_status(status)
+        self._around.report(self._run.id, status)
+
+    def _end(self, outcome: Outcome, training: Any, device: torch.device, tracker: Tracker) -> State:
+        if outcome.state.done:
+            self._write_result(outcome, training, device)
+        tracker.finish(outcome.metrics, exit_code=0 if outcome.state is State.FINISHED else 1)
+        changes = {"reason": outcome.reason, "metrics": outcome.metrics, "seconds": outcome.seconds}
+        self._save(_move(self._status, outcome.state, **changes))
+        if outcome.state.done:
+            checkpoint.remove(self._run)
+        return outcome.state
+
+    def _write_result(self, outcome: Outcome, training: Any, device: torch.device) -> None:
+        weights = {name: tensor.detach().cpu() for name, tensor in training.weights().items()}
+        if weights:
+            checkpoint.write_weights(self._run.weights, weights)
+        self._run.set_result(
+            {
+                "state": outcome.state,
+                "reason": outcome.reason,
+                "metrics": {k: v for k, v in outcome.metrics.items() if k not in ("epoch", "step")},
+                "seconds": outcome.seconds,
+                "device": _device_name(device),
+                "devices": 1 if device.type == "cuda" else 0,
+                "data_source": training.data_source,
+                "class_names": list(training.class_names),
+            }
+        )
+
+
+def _checked_config(run: RunFolder) -> tuple[str, Any]:
+    """Return (experiment, config), refused unless it hashes to the folder's name."""
+    experiment, values = run.config()
+    if experiment not in EXPERIMENTS:
+        raise UserError(f"{run.path}: unknown experiment {experiment!r}")
+    try:
+        config = rebuild(experiment, values)
+    except ValueError as error:
+        raise UserError(f"{run.path}/config.yaml: {error}") from error
+    if run_id(experiment, config) != run.id:
+        raise UserError(f"{run.path}: config.yaml was changed, it is not run {run.id} any more")
+    return experiment, config
+
+
+def _weights_of_prerequisites(run: RunFolder, config: Any) -> dict[str, dict[str, torch.Tensor]]:
+    """Return {role: weights} of the runs that this one needs.
+
+    Raises:
+        UserError: one of them has no result.
+    """
+    outputs = Outputs(run.path.parents[1])
+    found = {}
+    for role, (experiment, needed) in prerequisites(config).items():
+        other = outputs.run(run_id(experiment, needed))
+        if other.status().state is not State.FINISHED:
+            raise UserError(
+                f"its {role}, run {other.id}, is {other.status().state}: {other.status().reason}"
+            )
+        found[role] = checkpoint.read_weights(other.weights)
+    return found
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def _provenance(around: Surroundings, device: torch.device, source: str) -> dict[str, Any]:
+    commit, modified = git_state(ROOT)
+    packages = ("torch", "torchvision", "numpy", "omegaconf", "submitit", "wandb")
+    return {
+        "code": code_hash(ROOT),
+        "commit": commit,
+        "modified": modified,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "device": _device_name(device),
+        "threads": torch.get_num_threads(),
+        "host": socket.gethostname(),
+        "job": around.job,
+        "sweep": around.sweep,
+        "data_source": source,
+        "command": Path(sys.argv[0]).name,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _images(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays that are stacks of grey images, uint8 [N, H, W]."""
+    return {k: v for k, v in arrays.items() if v.dtype == np.uint8 and v.ndim == 3}
+
+
+def tile(stack: NDArray[Any]) -> NDArray[Any]:
+    """Return a stack [N, H, W] as one nearly square picture; the last row is filled with black."""
+    count, height, width = stack.shape
+    columns = int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    padded = np.zeros((rows * columns, height, width), stack.dtype)
+    padded[:count] = stack
+    grid = padded.reshape(rows, columns, height, width).transpose(0, 2, 1, 3)
+    return grid.reshape(rows * height, columns * width)

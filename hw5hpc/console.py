@@ -1,0 +1,34 @@
+"""Run a command line's main function: a user's mistake becomes one line and exit status 2."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from hw5hpc.errors import UserError
+
+DONE, RUN_FAILED, WRONG_INPUT = 0, 1, 2
+
+
+def guard(main: Callable[[], int]) -> int:
+    """Return main's exit status; UserError gives 2, Ctrl-C 130, a closed pipe 141."""
+    try:
+        return main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        print("stopped; what was finished is kept, run the same command to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has gone; Python would complain once more while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def shown(path: Path) -> str:
+    """Return a path as a user would type it: relative when it lies below this folder."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,206 @@
+"""The unrolled GAN step (Metz et al. 2016, section 2) as one pure function of state and batch.
+
+Before each generator step, K discriminator updates are simulated on the same batch and the
+generator's gradient flows back through them; then the real discriminator keeps one update.
+Parameters travel as one flat vector a network, which makes Adam a handful of kernels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+Reduce = Callable[[Tensor], Tensor]
+
+
+def identity(gradient: Tensor) -> Tensor:
+    return gradient
+
+
+class Flat:
+    """A module called with all its parameters in one vector; it must have no buffers."""
+
+    def __init__(self, module: nn.Module) -> None:
+        if any(True for _ in module.buffers()):
+            raise ValueError("a module with buffers has a state that a vector cannot carry")
+        self._module = module
+        named = dict(module.named_parameters())
+        self._shapes = {name: parameter.shape for name, parameter in named.items()}
+        self._sizes = [parameter.numel() for parameter in named.values()]
+
+    def vector(self) -> Tensor:
+        """Return the module's present parameters: [number of parameters]."""
+        parameters = [parameter.detach().flatten() for parameter in self._module.parameters()]
+        return torch.cat(parameters)
+
+    def named(self, vector: Tensor) -> dict[str, Tensor]:
+        """Return the vector as {parameter name: view of its shape}."""
+        # One split has one concatenation as its gradient; slices would pad a full vector each.
+        parts = vector.split(self._sizes)
+        shapes = self._shapes.items()
+        return {name: part.view(shape) for (name, shape), part in zip(shapes, parts, strict=True)}
+
+    def __call__(self, vector: Tensor, inputs: Tensor) -> Tensor:
+        out: Tensor = torch.func.functional_call(self._module, self.named(vector), (inputs,))
+        return out
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam's state for one vector: first and second moment, and the number of updates so far."""
+
+    mean: Tensor
+    square: Tensor
+    count: int = 0
+
+    @classmethod
+    def zeros(cls, like: Tensor) -> "Adam":
+        return cls(torch.zeros_like(like), torch.zeros_like(like))
+
+
+@dataclass(frozen=True)
+class GanHyper:
+    """What a GAN step is told: Adam's settings, and K, the lookahead's length."""
+
+    lr_generator: float
+    lr_discriminator: float
+    beta1: float = 0.5
+    beta2: float = 0.999
+    eps: float = 1e-8
+    unroll_steps: int = 0
+
+
+@dataclass(frozen=True)
+class GanState:
+    """Both networks' parameters and Adam states; nothing else decides the next step."""
+
+    generator: Tensor
+    discriminator: Tensor
+    generator_adam: Adam
+    discriminator_adam: Adam
+
+    @classmethod
+    def start(cls, generator: Flat, discriminator: Flat) -> "GanState":
+        g, d = generator.vector(), discriminator.vector()
+        return cls(g, d, Adam.zeros(g), Adam.zeros(d))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nested dicts of tensors and numbers, as a checkpoint holds them."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "generator_adam": dict(vars(self.generator_adam)),
+            "discriminator_adam": dict(vars(self.discriminator_adam)),
+        }
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> "GanState":
+        return cls(
+            state["generator"],
+            state["discriminator"],
+            Adam(**state["generator_adam"]),
+            Adam(**state["discriminator_adam"]),
+        )
+
+
+def adam_update(
+    vector: Tensor, gradient: Tensor, adam: Adam, lr: float, hyper: GanHyper
+) -> tuple[Tensor, Adam]:
+    """One Adam step (Kingma and Ba 2015, algorithm 1), differentiable in every tensor.
+
+    The order of operations is torch.optim.Adam's, so the numbers are its numbers.
+    """
+    count = adam.count + 1
+    mean = torch.lerp(adam.mean, gradient, 1 - hyper.beta1)
+    square = torch.addcmul(hyper.beta2 * adam.square, gradient, gradient, value=1 - hyper.beta2)
+    scale = (1 - hyper.beta2**count) ** 0.5
+    denominator = _sqrt(square) / scale + hyper.eps
+    rate = lr / (1 - hyper.beta1**count)
+    return torch.addcdiv(vector, mean, denominator, value=-rate), Adam(mean, square, count)
+
+
+def _sqrt(square: Tensor) -> Tensor:
+    """Square root with gradient 0 at 0, where a dead ReLU's infinite slope would give NaN."""
+    if not square.requires_grad:
+        return square.sqrt()
+    positive = square > 0
+    return torch.where(positive, torch.where(positive, square, 1.0).sqrt(), 0.0)
+
+
+def _judge(discriminator: Flat, vector: Tensor, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the discriminator's loss and its logits of the fakes, from one forward pass."""
+    on_real, on_fake = discriminator(vector, torch.cat([real, fake])).split([len(real), len(fake)])
+    return softplus(-on_real).mean() + softplus(on_fake).mean(), on_fake
+
+
+def gan_step(
+    state: GanState,
+    nets: tuple[Flat, Flat],
+    real: Tensor,
+    noise: Tensor,
+    hyper: GanHyper,
+    reduce: Reduce = identity,
+) -> tuple[GanState, dict[str, Tensor]]:
+    """One step of generator and discriminator on one batch.
+
+    The discriminator minimises f = E[softplus(-D(x))] + E[softplus(D(G(z)))]; the generator
+    minimises E[softplus(-D_K(G(z)))], D_K being the discriminator after K simulated Adam steps
+    on f, differentiated through them (Metz et al. 2016, equations 7 to 10). K = 0 is the vanilla
+    non-saturating GAN. The discriminator's new state does not depend on K.
+
+    Args:
+        state: parameters and Adam states before the step.
+        nets: (generator, discriminator).
+        real: [batch, features].
+        noise: [batch, noise size].
+        hyper: learning rates, Adam's settings, K.
+        reduce: averages a gradient over ranks, differentiably.
+
+    Returns:
+        The new state, and the detached 0-dim losses `loss_discriminator`, `loss_generator`.
+    """
+    generator, discriminator = nets
+    theta_g = state.generator.detach().requires_grad_()
+    theta_d = state.discriminator.detach().requires_grad_()
+    fake = generator(theta_g, noise)
+    loss_d, on_fake = _judge(discriminator, theta_d, real, fake)
+    on_fake, first = _look_ahead(
+        discriminator, theta_d, (real, fake), (loss_d, on_fake), state, hyper, reduce
+    )
+    loss_g = softplus(-on_fake).mean()
+    (gradient_g,) = torch.autograd.grad(loss_g, theta_g)
+    with torch.no_grad():
+        new_g, adam_g = adam_update(
+            state.generator, reduce(gradient_g), state.generator_adam, hyper.lr_generator, hyper
+        )
+        new_d, adam_d = adam_update(
+            state.discriminator, first, state.discriminator_adam, hyper.lr_discriminator, hyper
+        )
+    losses = {"loss_discriminator": loss_d.detach(), "loss_generator": loss_g.detach()}
+    return GanState(new_g, new_d, adam_g, adam_d), losses
+
+
+def _look_ahead(
+    discriminator: Flat,
+    theta_d: Tensor,
+    batch: tuple[Tensor, Tensor],
+    judged: tuple[Tensor, Tensor],
+    state: GanState,
+    hyper: GanHyper,
+    reduce: Reduce,
+) -> tuple[Tensor, Tensor]:
+    """Simulate K discriminator steps; return theta_K's logits of the fakes, and f's gradient."""
+    steps = hyper.unroll_steps
+    (loss, on_fake), ahead, adam = judged, theta_d, state.discriminator_adam
+    (gradient,) = torch.autograd.grad(loss, ahead, create_graph=steps > 0, retain_graph=True)
+    first = reduced = reduce(gradient)
+    for step in range(steps):
+        ahead, adam = adam_update(ahead, reduced, adam, hyper.lr_discriminator, hyper)
+        loss, on_fake = _judge(discriminator, ahead, *batch)
+        if step + 1 < steps:
+            (gradient,) = torch.autograd.grad(loss, ahead, create_graph=True)
+            reduced = reduce(gradient)
+    return on_fake, first.detach()

@@ -1,0 +1,50 @@
+"""What is trained: the table of experiments, torch-free until one is built."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hw5hpc.experiments.classifier.config import ClassifierConfig
+from hw5hpc.experiments.gan.config import GanConfig
+from hw5hpc.sweep.schema import Schema
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An experiment: its config dataclass, where its training code is, its headline metric."""
+
+    config: type
+    code: str
+    headline: str
+    runs_per_task: int = 1
+
+    def load(self) -> Any:
+        """Import and return the class that trains it (only now is torch imported)."""
+        module, _, name = self.code.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+EXPERIMENTS: dict[str, Entry] = {
+    "classifier": Entry(
+        ClassifierConfig, "hw5hpc.experiments.classifier.train:Classifier", "test_accuracy"
+    ),
+    "gan": Entry(GanConfig, "hw5hpc.experiments.gan.train:Gan", "classes_covered"),
+}
+
+SCHEMAS: dict[str, type] = {name: entry.config for name, entry in EXPERIMENTS.items()}
+
+
+def rebuild(experiment: str, values: Mapping[str, Any]) -> Any:
+    """Return the config dataclass from {dotted key: value}, every value checked again.
+
+    Raises:
+        ValueError: an unknown key, a wrong type, or a value out of range.
+    """
+    schema = Schema(experiment, SCHEMAS[experiment])
+    return schema.build({key: schema.check(key, value) for key, value in values.items()})
+
+
+def prerequisites(config: Any) -> dict[str, tuple[str, Any]]:
+    """Return {role: (experiment, config)} of the runs that this one needs finished first."""
+    return config.prerequisites() if hasattr(config, "prerequisites") else {}

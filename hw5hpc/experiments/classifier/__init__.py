@@ -1,0 +1,1 @@
+"""The classifier that scores a GAN's samples."""

@@ -1,0 +1,77 @@
+"""The config groups that experiments share; each checks itself when it is made."""
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from hw5hpc.errors import FieldError, nearest
+
+DATA_NAMES = ("cifar10", "fashion_mnist", "mnist", "synthetic")
+PRECISIONS = ("fp32", "bf16")
+
+
+def at_least(node: object, field_name: str, lowest: float) -> None:
+    """Raise FieldError unless the field's value is None or a number of at least `lowest`."""
+    value = getattr(node, field_name)
+    if value is not None and not value >= lowest:
+        raise FieldError(field_name, f"takes values of at least {lowest}, got {value}")
+
+
+def above(node: object, field_name: str, bound: float) -> None:
+    """Raise FieldError unless the field's value is None or a finite number above `bound`."""
+    value = getattr(node, field_name)
+    if value is not None and not bound < value < float("inf"):
+        raise FieldError(field_name, f"takes finite values above {bound}, got {value}")
+
+
+def one_of(node: object, field_name: str, allowed: tuple[str, ...]) -> None:
+    """Raise FieldError unless the field's value is one of the allowed words."""
+    value = getattr(node, field_name)
+    if value not in allowed:
+        hint = nearest(value, allowed)
+        raise FieldError(field_name, f"takes one of {', '.join(allowed)}, got {value!r}.{hint}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images; `root` only says where they lie, so it does not change a run's id."""
+
+    name: str = "fashion_mnist"
+    root: Optional[str] = field(default=None, metadata={"identity": False})
+    limit: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        one_of(self, "name", DATA_NAMES)
+        at_least(self, "limit", 1)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and in what batches; `batch_size` is the global batch, over all ranks."""
+
+    epochs: int = 10
+    batch_size: int = 128
+    precision: str = "fp32"
+    checkpoint_minutes: float = field(default=5.0, metadata={"identity": False})
+
+    def __post_init__(self) -> None:
+        at_least(self, "epochs", 1)
+        at_least(self, "batch_size", 1)
+        one_of(self, "precision", PRECISIONS)
+        at_least(self, "checkpoint_minutes", 0)
+
+
+@dataclass(frozen=True)
+class AdamConfig:
+    """Adam's learning rate, its two decay rates and its epsilon (Kingma and Ba 2015)."""
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        above(self, "lr", 0)
+        above(self, "eps", 0)
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise FieldError(name, f"takes values from 0 up to below 1, got {getattr(self, name)}")

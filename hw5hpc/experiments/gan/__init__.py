@@ -1,0 +1,1 @@
+"""The GAN on small grey images, with unrolled discriminator steps."""

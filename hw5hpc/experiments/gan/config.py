@@ -1,0 +1,70 @@
+"""The GAN's config, and the classifier run that scores it."""
+
+from dataclasses import dataclass, field
+
+from hw5hpc.experiments.classifier.config import ClassifierConfig
+from hw5hpc.experiments.config import (
+    AdamConfig,
+    DataConfig,
+    TrainConfig,
+    above,
+    at_least,
+)
+
+
+@dataclass(frozen=True)
+class GanOptimConfig(AdamConfig):
+    """Adam for both networks; `lr` is the generator's, the discriminator has its own."""
+
+    lr: float = 2e-4
+    lr_discriminator: float = 2e-4
+    beta1: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        above(self, "lr_discriminator", 0)
+
+
+@dataclass(frozen=True)
+class UnrollConfig:
+    """`unroll_steps` discriminator updates are simulated before each generator step."""
+
+    unroll_steps: int = 0
+    noise_size: int = 100
+
+    def __post_init__(self) -> None:
+        at_least(self, "unroll_steps", 0)
+        at_least(self, "noise_size", 1)
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """How samples are scored: how many, and by a classifier trained for how long."""
+
+    samples: int = 3000
+    classifier_epochs: int = 10
+
+    def __post_init__(self) -> None:
+        at_least(self, "samples", 10)
+        at_least(self, "classifier_epochs", 1)
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """A GAN of two MLPs (Goodfellow et al. 2014), unrolled as in Metz et al. 2016."""
+
+    seed: int = 0
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=50, batch_size=128))
+    optim: GanOptimConfig = field(default_factory=GanOptimConfig)
+    gan: UnrollConfig = field(default_factory=UnrollConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+
+    def __post_init__(self) -> None:
+        at_least(self, "seed", 0)
+
+    def prerequisites(self) -> dict[str, tuple[str, ClassifierConfig]]:
+        """Return {role: (experiment, config)}; the classifier sees all images, whatever the limit."""
+        data = DataConfig(name=self.data.name, root=self.data.root)
+        train = TrainConfig(epochs=self.score.classifier_epochs, batch_size=128)
+        return {"classifier": ("classifier", ClassifierConfig(data=data, train=train))}

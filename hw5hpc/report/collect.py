@@ -1,0 +1,187 @@
+"""Read a sweep's run folders into tables, whatever state each of them is in."""
+
+import ast
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from hw5hpc.report.tables import Arrays, Tables
+from hw5hpc.store import Outputs, RunFolder, State, StoreError, SweepFolder
+
+# A run whose folder was deleted, and one whose files contradict each other, are in no State.
+MISSING, DAMAGED = "missing", "damaged"
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What one run's folder gave."""
+
+    run: str
+    state: str
+    reason: str
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    rows: Sequence[Mapping[str, float]] = ()
+    arrays: dict[str, Arrays] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+    class_names: tuple[str, ...] = ()
+    commit: str = ""
+
+
+def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
+    """Return the sweep's tables; a missing or damaged run is a row that says so.
+
+    Raises:
+        StoreError: nothing of this name was submitted.
+    """
+    record = sweep.load()
+    points = _points(sweep)
+    runs = [str(run) for run in record.get("runs", [])]
+    read = [_read(outputs.run(run), points.get(run, {})) for run in runs]
+    keys = tuple(dict.fromkeys(key for one in read for key in one.config))
+    return Tables(
+        name=str(record.get("name", sweep.name)),
+        experiment=str(record.get("experiment", "")),
+        swept=tuple(str(key) for key in record.get("swept", [])),
+        results=_results(read, keys),
+        curves=_curves(read, keys),
+        arrays={one.run: one.arrays for one in read},
+        source="; ".join(dict.fromkeys(one.source for one in read if one.source)),
+        config_keys=keys,
+        class_names=next((one.class_names for one in read if one.class_names), ()),
+        commits=tuple(dict.fromkeys(one.commit for one in read if one.commit)),
+    )
+
+
+def _points(sweep: SweepFolder) -> dict[str, dict[str, Any]]:
+    """The swept values of each run as submitted, for runs whose own config is gone."""
+    try:
+        rows = sweep.points()
+    except (StoreError, ValueError):
+        return {}
+    return {
+        row["run"]: {key: _value(text) for key, text in row.items() if key and key != "run"}
+        for row in rows
+        if "run" in row
+    }
+
+
+def _value(text: str | None) -> Any:
+    """Undo what the CSV file did to a value."""
+    if not text:
+        return None
+    with contextlib.suppress(ValueError, SyntaxError):
+        return ast.literal_eval(text)
+    return text
+
+
+def _read(run: RunFolder, point: Mapping[str, Any]) -> _Read:
+    """Read a run; a file that cannot be read at all counts as damage, never as an error."""
+    if not run.path.is_dir():
+        return _Read(run.id, MISSING, "its folder is not there", point)
+    try:
+        return _read_folder(run, point)
+    except OSError as error:
+        return _Read(run.id, DAMAGED, f"cannot be read: {error.strerror}", point)
+
+
+def _read_folder(run: RunFolder, point: Mapping[str, Any]) -> _Read:
+    config, problem = _config(run, point)
+    result = run.result() or {}
+    state, reason = _state(run, result)
+    provenance = run.provenance()
+    facts = provenance if isinstance(provenance, dict) else {}
+    return _Read(
+        run=run.id,
+        state=state,
+        reason="; ".join(part for part in (reason, problem) if part),
+        config=config,
+        metrics=_numbers(result.get("metrics")),
+        rows=_epochs(run),
+        arrays=run.arrays(),
+        facts=_facts(result, facts),
+        source=str(result.get("data_source") or facts.get("data_source") or ""),
+        class_names=tuple(str(name) for name in result.get("class_names") or ()),
+        commit=str(facts.get("commit") or ""),
+    )
+
+
+def _config(run: RunFolder, point: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    try:
+        _, config = run.config()
+        return {str(key): value for key, value in config.items()}, ""
+    except (StoreError, ValueError, AttributeError):
+        return point, "config.yaml is missing or damaged"
+
+
+def _state(run: RunFolder, result: Mapping[str, Any]) -> tuple[str, str]:
+    try:
+        status = run.status()
+    except (ValueError, TypeError):
+        return DAMAGED, "result.json holds an unknown state"
+    reason = str(status.reason or result.get("reason") or "")
+    if status.state.done and not result:
+        return DAMAGED, f"ended as {status.state}, but result.json is missing or damaged"
+    if status.state is State.NEW and not reason:
+        reason = "not started"
+    return str(status.state), reason
+
+
+def _facts(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = _numbers(result)
+    seconds, devices = numbers.get("seconds"), numbers.get("devices")
+    spent = None if seconds is None or devices is None else seconds * devices / 3600
+    device = result.get("device") or provenance.get("device") or ""
+    return {"seconds": seconds, "device": str(device), "gpu_hours": spent}
+
+
+def _numbers(raw: Any) -> dict[str, float]:
+    """Keep the numbers of a mapping; whatever else stands in a damaged file is dropped."""
+    if not isinstance(raw, Mapping):
+        return {}
+    return {str(key): value for key, value in raw.items() if isinstance(value, int | float)}
+
+
+def _epochs(run: RunFolder) -> list[dict[str, float]]:
+    """One row an epoch, with its timing; of two rows for one epoch the later counts."""
+    timing = {row["epoch"]: row for row in map(_numbers, run.timing()) if "epoch" in row}
+    rows = {row["epoch"]: row for row in map(_numbers, run.metrics()) if "epoch" in row}
+    return [{**timing.get(epoch, {}), **rows[epoch]} for epoch in sorted(rows)]
+
+
+def _results(read: Sequence[_Read], keys: Sequence[str]) -> pd.DataFrame:
+    metrics = list(dict.fromkeys(name for one in read for name in one.metrics))
+    columns: dict[str, pd.Series[Any]] = {
+        "run": _text([one.run for one in read]),
+        "state": _text([one.state for one in read]),
+        "reason": _text([one.reason for one in read]),
+    }
+    columns.update({key: _text([one.config.get(key) for one in read]) for key in keys})
+    columns.update({name: _floats([one.metrics.get(name) for one in read]) for name in metrics})
+    columns["seconds"] = _floats([one.facts.get("seconds") for one in read])
+    columns["device"] = _text([one.facts.get("device", "") for one in read])
+    columns["gpu_hours"] = _floats([one.facts.get("gpu_hours") for one in read])
+    return pd.DataFrame(columns)
+
+
+def _curves(read: Sequence[_Read], keys: Sequence[str]) -> pd.DataFrame:
+    pairs = [(one, row) for one in read for row in one.rows]
+    names = list(dict.fromkeys(["epoch", *(name for _, row in pairs for name in row)]))
+    names.sort(key=("seconds", "step_ms").__contains__)
+    columns = {"run": _text([one.run for one, _ in pairs])}
+    columns.update({key: _text([one.config.get(key) for one, _ in pairs]) for key in keys})
+    columns.update({name: _floats([row.get(name) for _, row in pairs]) for name in names})
+    return pd.DataFrame(columns)
+
+
+def _text(values: list[Any]) -> "pd.Series[Any]":
+    """A column that keeps each value as it is: an int beside a None stays an int."""
+    return pd.Series(values, dtype=object)
+
+
+def _floats(values: list[Any]) -> "pd.Series[Any]":
+    return pd.Series([float("nan") if value is None else value for value in values], dtype=float)

@@ -1,0 +1,151 @@
+"""The few ways of drawing that several figures share."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from hw5hpc.report import statistics, style
+from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.tables import Setting, Tables
+
+
+def need(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise NothingToDraw unless every column is there and holds a finite number."""
+    for name in columns:
+        if name not in frame or not np.isfinite(frame[name].astype(float)).any():
+            raise NothingToDraw(f"no run has recorded {name!r} yet")
+
+
+def lines(figure: Figure, axes: Sequence[Axes], tables: Tables, columns: Sequence[str]) -> None:
+    """Draw one column an axes against epoch, and one legend for all."""
+    need(tables.curves, columns)
+    for one, column in zip(axes, columns, strict=True):
+        curves(one, tables, column)
+    style.legend(figure, axes[0])
+
+
+def curves(axes: Axes, tables: Tables, column: str, x: str = "epoch") -> None:
+    """Draw a metric along training: a mean line and a 95 % band for each setting."""
+    for setting, look in style.looks(tables).items():
+        rows = tables.rows(tables.curves, setting)
+        points = statistics.along(rows, x, column)
+        name = style.legend_name(tables, setting, [found.n for _, found in points])
+        _line(axes, points, look, name)
+        _crosses(axes, tables, setting, rows, (x, column), look)
+    style.tidy(axes, x, column)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _line(
+    axes: Axes,
+    points: Sequence[tuple[float, statistics.Estimate]],
+    look: style.Look,
+    name: str,
+) -> None:
+    xs = [at for at, _ in points]
+    marker = look.marker if len(points) <= 12 else ""
+    means = [found.mean for _, found in points]
+    axes.plot(xs, means, look.line, color=look.colour, marker=marker, markersize=4, label=name)
+    low, high = [found.low for _, found in points], [found.high for _, found in points]
+    if np.isfinite(low).any():
+        axes.fill_between(xs, low, high, color=look.colour, alpha=0.18, linewidth=0)
+
+
+def _crosses(
+    axes: Axes,
+    tables: Tables,
+    setting: Setting,
+    rows: pd.DataFrame,
+    names: tuple[str, str],
+    look: style.Look,
+) -> None:
+    """Mark where each diverged run was last seen with a finite value."""
+    x, column = names
+    results = tables.rows(tables.results, setting)
+    for run in results.loc[results["state"] == "diverged", "run"]:
+        seen = rows[(rows["run"] == run) & np.isfinite(rows[column])]
+        if len(seen):
+            last = seen.iloc[-1]
+            axes.plot([last[x]], [last[column]], "x", color=look.colour, markersize=8, zorder=5)
+
+
+def spots(
+    axes: Axes, tables: Tables, column: str, values: Mapping[Setting, Sequence[float]]
+) -> None:
+    """Draw for each setting its seeds as faint points, and their mean with a 95 % interval."""
+    for (setting, look), at in zip(style.looks(tables).items(), positions(tables), strict=True):
+        found = statistics.estimate(values[setting])
+        name = style.legend_name(tables, setting, [found.n])
+        axes.plot([at - 0.15] * len(values[setting]), values[setting], look.marker, color=look.colour,
+                  alpha=0.35, markersize=5, markeredgewidth=0)  # fmt: skip
+        half = found.half if found.n > 1 else None
+        axes.errorbar([at], [found.mean], half, fmt=look.marker, color=look.colour, capsize=5,
+                      markersize=8, linewidth=1.8, label=name)  # fmt: skip
+    keys = tables.settings
+    style.tidy(axes, keys[0] if len(keys) == 1 else "", column)
+    axes.set_xticks(positions(tables), tick_names(tables))
+    axes.margins(x=0.12)
+    if not keys or len(keys) > 1:
+        axes.set_xlabel("setting")
+        axes.tick_params("x", rotation=30)
+
+
+def positions(tables: Tables) -> list[int]:
+    """Settings stand side by side, whatever their values."""
+    return list(range(len(tables.compared)))
+
+
+def tick_names(tables: Tables) -> list[str]:
+    """Return what stands below each setting."""
+    if len(tables.settings) == 1:
+        return [_short(setting[0]) for setting in tables.compared]
+    return [style.setting_name(tables, setting) for setting in tables.compared]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def final(tables: Tables, column: str) -> dict[Setting, list[float]]:
+    """Return each setting's final values of a metric, one a finished run that has it."""
+    found = {setting: tables.finished(setting) for setting in tables.compared}
+    return {setting: rows[column].dropna().tolist() for setting, rows in found.items()}
+
+
+def mosaic(images: NDArray[Any], rows: int, columns: int, fill: float) -> NDArray[Any]:
+    """Return images [n, H, W] or [n, H, W, 3] as one picture with one pixel of `fill` between."""
+    images = images[: rows * columns]
+    height, width = images.shape[1:3]
+    shape = (rows * (height + 1) + 1, columns * (width + 1) + 1, *images.shape[3:])
+    picture = np.full(shape, fill, dtype=images.dtype)
+    for index, image in enumerate(images):
+        top, left = 1 + index // columns * (height + 1), 1 + index % columns * (width + 1)
+        picture[top : top + height, left : left + width] = image
+    return picture
+
+
+def picture(axes: Axes, image: NDArray[Any] | None, absent: str) -> None:
+    """Show an image without ticks, or say why there is none."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if image is None:
+        axes.set_facecolor("#eeeeee")
+        axes.text(0.5, 0.5, absent, ha="center", va="center", transform=axes.transAxes, fontsize=8)
+        return
+    axes.spines[:].set_visible(False)
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1,
+                interpolation="nearest")  # fmt: skip
+
+
+def stages(epochs: Sequence[int]) -> list[int]:
+    """Return the first, a middle and the last of the epochs, each once."""
+    ordered = sorted(set(epochs))
+    return sorted({ordered[0], ordered[len(ordered) // 2], ordered[-1]})

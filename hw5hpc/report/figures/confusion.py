@@ -1,0 +1,58 @@
+"""Draw the confusion matrix of each setting."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from hw5hpc.report import style
+from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.tables import Setting, Tables
+
+
+def draw(tables: Tables) -> Figure:
+    """Draw a matrix for each setting; see FigureEntry.draw."""
+    found = {setting: _matrices(tables, setting) for setting in tables.compared}
+    drawn = {setting: matrices for setting, matrices in found.items() if matrices}
+    if not drawn:
+        raise NothingToDraw("no finished run has kept a confusion matrix yet")
+    columns = min(2, len(drawn))
+    figure, axes = style.grid(-(-len(drawn) // columns), columns, 5.6, 5.2)
+    for one, (setting, matrices) in zip(axes.flat, drawn.items(), strict=False):
+        name = style.legend_name(tables, setting, [len(matrices)])
+        _matrix(one, np.mean(matrices, axis=0), tables.class_names)
+        one.set_title(name, fontsize=10)
+    for spare in axes.flat[len(drawn) :]:
+        spare.set_visible(False)
+    return style.finish(
+        figure, tables, "Confusion after the last epoch (percent of the true class)"
+    )
+
+
+def _matrices(tables: Tables, setting: Setting) -> list[NDArray[Any]]:
+    ended = set(tables.finished(setting)["run"])
+    kept = [tables.arrays[run]["confusion"] for run in tables.with_array(setting, "confusion")
+            if run in ended]  # fmt: skip
+    return [percent(arrays[max(arrays)]) for arrays in kept]
+
+
+def percent(counts: NDArray[Any]) -> NDArray[Any]:
+    """Return each row as percent of its sum; a class without images stays at zero."""
+    total = counts.sum(axis=1, keepdims=True)
+    shares: NDArray[Any] = 100 * counts / np.maximum(total, 1)
+    return shares
+
+
+def _matrix(axes: Axes, shares: NDArray[Any], names: tuple[str, ...]) -> None:
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    classes = len(shares)
+    words = list(names) if len(names) == classes else [str(index) for index in range(classes)]
+    axes.set_xticks(range(classes), words, rotation=40, ha="right", fontsize=8)
+    axes.set_yticks(range(classes), words, fontsize=8)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "white" if share > 55 else "black"
+        axes.text(column, row, f"{share:.0f}", ha="center", va="center", color=colour, fontsize=7)

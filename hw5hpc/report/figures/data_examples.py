@@ -1,0 +1,27 @@
+"""Draw a few images of each class of the data set."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from hw5hpc.report import drawing, style
+from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.tables import Tables
+
+
+def draw(tables: Tables) -> Figure:
+    """Draw a row for each class; see FigureEntry.draw."""
+    runs = [run for one in tables.compared for run in tables.with_array(one, "examples")]
+    if not runs:
+        raise NothingToDraw("no run has kept examples of the data yet")
+    kept = tables.arrays[runs[0]]["examples"]
+    images = np.moveaxis(kept[min(kept)], 2, -1)
+    classes, count, height, width, channels = images.shape
+    flat = images.reshape(-1, height, width, *([channels] if channels == 3 else []))
+    figure, axes = style.grid(1, 1, 5.5, 5.1)
+    drawing.picture(axes[0, 0], drawing.mosaic(flat, classes, count, 255), "")
+    names = tables.class_names if len(tables.class_names) == classes else range(classes)
+    middles = [1 + index * (height + 1) + height / 2 for index in range(classes)]
+    axes[0, 0].set_yticks(middles, [str(name) for name in names])
+    axes[0, 0].tick_params(length=0)
+    axes[0, 0].set_ylabel("class")
+    return style.finish(figure, tables, "Images of each class")

@@ -1,0 +1,26 @@
+"""Draw what one training step costs, for each setting."""
+
+from matplotlib.figure import Figure
+
+from hw5hpc.report import drawing, style
+from hw5hpc.report.tables import Tables
+
+
+def draw(tables: Tables) -> Figure:
+    """Draw milliseconds a step; see FigureEntry.draw."""
+    drawing.need(tables.curves, ["step_ms"])
+    medians = tables.curves.groupby("run")["step_ms"].median().dropna().to_dict()
+    values = {
+        setting: [
+            medians[run] for run in tables.rows(tables.results, setting)["run"] if run in medians
+        ]
+        for setting in tables.compared
+    }
+    figure, axes = style.grid(1, 1, 6, 4)
+    drawing.spots(axes[0, 0], tables, "step_ms", values)
+    axes[0, 0].set_ylim(bottom=0)
+    style.legend(figure, axes[0, 0])
+    devices = ", ".join(sorted({str(name) for name in tables.results["device"] if name}))
+    return style.finish(
+        figure, tables, "Cost of a training step" + (f" on {devices}" if devices else "")
+    )

@@ -1,0 +1,189 @@
+"""One look for all figures: colours, axis labels, legends and titles."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from hw5hpc.report.tables import Setting, Tables
+
+# Okabe and Ito's colour-blind-safe palette; its yellow is left out, it fades on white.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", "-.", ":")
+GREY = "#666666"
+
+LABELS: dict[str, str] = {
+    "epoch": "epoch",
+    "step": "training step",
+    "seed": "seed",
+    "loss_generator": "generator loss (nats)",
+    "loss_discriminator": "discriminator loss (nats)",
+    "train_loss": "training loss (nats)",
+    "test_loss": "test loss (nats)",
+    "train_accuracy": "training accuracy (share)",
+    "test_accuracy": "test accuracy (share)",
+    "classes_covered": "classes covered (count)",
+    "entropy": "label entropy (nats)",
+    "total_variation": "total variation from uniform (0 to 1)",
+    "kl_uniform": "KL from uniform (nats)",
+    "step_ms": "time of a step (ms)",
+    "classifier_accuracy": "classifier's test accuracy (share)",
+    "classifier_classes_covered": "classes covered, real images (count)",
+    "classifier_entropy": "label entropy, real images (nats)",
+    "classifier_total_variation": "total variation, real images (0 to 1)",
+    "classifier_kl_uniform": "KL from uniform, real images (nats)",
+    "modes_covered": "modes covered (of 8)",
+    "high_quality_share": "high-quality samples (share)",
+    "kl_modes": "KL over modes (nats)",
+    "error_naive": "largest absolute error",
+    "error_shifted": "largest absolute error",
+    "share": "share of samples",
+    "gan.unroll_steps": "unrolled discriminator steps",
+    "model.batch_norm": "batch norm",
+    "optim.lr": "learning rate",
+    "softmax.offset": "offset added to every input",
+    "softmax.dtype": "number format",
+}
+
+DATA_TITLES = {
+    "fashion_mnist": "Fashion-MNIST",
+    "mnist": "MNIST",
+    "cifar10": "CIFAR-10",
+    "synthetic": "SYNTHETIC data",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a setting is drawn, the same in every figure of a report."""
+
+    colour: str
+    marker: str
+    line: str = "-"
+
+
+def looks(tables: Tables) -> dict[Setting, Look]:
+    """Return the look of every setting; above seven, colours follow the key with most values."""
+    settings = tables.compared
+    if len(settings) <= len(PALETTE):
+        return dict(zip(settings, palette(len(settings)), strict=True))
+    values = [list(dict.fromkeys(column)) for column in zip(*settings, strict=True)]
+    main = max(range(len(values)), key=lambda index: len(values[index]))
+    rest = list(dict.fromkeys(_without(setting, main) for setting in settings))
+    colours = [
+        to_hex(colormaps["viridis"](i / len(values[main]))) for i in range(len(values[main]))
+    ]
+    found = {}
+    for setting in settings:
+        first, second = values[main].index(setting[main]), rest.index(_without(setting, main))
+        marker, line = MARKERS[second % len(MARKERS)], LINES[second % len(LINES)]
+        found[setting] = Look(colours[first], marker, line)
+    return found
+
+
+def palette(count: int) -> list[Look]:
+    """Return looks for a few things of one kind; they repeat after seven."""
+    return [
+        Look(PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
+        for i in range(count)
+    ]
+
+
+def _without(setting: Setting, index: int) -> Setting:
+    return setting[:index] + setting[index + 1 :]
+
+
+def label(key: str) -> str:
+    """Return an axis label with its unit; an unlisted key stands for itself."""
+    return LABELS.get(key, key)
+
+
+def value_name(key: str, value: Any) -> str:
+    """Return one setting's value in words."""
+    if key == "gan.unroll_steps":
+        return f"{value} unrolled step{'' if value == 1 else 's'}"
+    if key == "model.batch_norm":
+        return "with batch norm" if value else "without batch norm"
+    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{label(key)} {text}"
+
+
+def setting_name(tables: Tables, setting: Setting) -> str:
+    """Return a setting in words."""
+    pairs = zip(tables.settings, setting, strict=True)
+    return ", ".join(value_name(key, value) for key, value in pairs) or "all runs"
+
+
+def seeds(lowest: int, highest: int) -> str:
+    """Return how many seeds stand behind a mean; a single one is called so."""
+    if highest == 0:
+        return "no values"
+    if lowest != highest:
+        return f"n = {lowest} to {highest} seeds"
+    return "single seed" if highest == 1 else f"n = {highest} seeds"
+
+
+def legend_name(tables: Tables, setting: Setting, counts: Sequence[int]) -> str:
+    """Return a legend entry: the setting, its n, and its diverged runs."""
+    words = seeds(min(counts, default=0), max(counts, default=0))
+    diverged = tables.count(setting, "diverged")
+    lost = f", {diverged} diverged (×)" if diverged else ""
+    return f"{setting_name(tables, setting)} ({words}{lost})"
+
+
+def grid(
+    rows: int, columns: int, width: float, height: float, **options: Any
+) -> tuple[Figure, Any]:
+    """Return a figure of rows x columns axes (an array), each about width x height inches."""
+    figure = Figure(figsize=(columns * width, rows * height + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def tidy(axes: Axes, x: str, y: str) -> None:
+    """Label the axes (by key) and take away what is not data."""
+    axes.set_xlabel(label(x))
+    axes.set_ylabel(label(y))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, linewidth=0.6)
+
+
+def legend(figure: Figure, axes: Axes) -> None:
+    """Put one legend below all axes, so that it never covers data."""
+    handles, names = axes.get_legend_handles_labels()
+    columns = 1 if max(map(len, names), default=0) * 0.075 * 2 > figure.get_figwidth() else 2
+    figure.legend(
+        handles, names, loc="outside lower center", ncols=columns, fontsize=8, frameon=False
+    )
+
+
+def finish(figure: Figure, tables: Tables, title: str) -> Figure:
+    """Add the title, with the data set, and the notes that a reader must not miss."""
+    text = f"{title}{_data(tables)}"
+    small = 10 if len(text) * 0.1 > figure.get_figwidth() else 12
+    notes = "; ".join(_notes(tables))
+    figure.suptitle(text + (f"\n{notes}" if notes else ""), fontsize=small)
+    return figure
+
+
+def _data(tables: Tables) -> str:
+    name, limit = tables.constant("data.name"), tables.constant("data.limit")
+    shown = f" · {DATA_TITLES.get(str(name), name)}" if name else ""
+    return shown + (f", first {limit:,} images" if limit else "")
+
+
+def _notes(tables: Tables) -> list[str]:
+    states = tables.results["state"]
+    ended = int(states.isin(["finished", "diverged"]).sum())
+    notes = [f"{ended} of {len(states)} runs have ended"] if ended < len(states) else []
+    failed, diverged = int((states == "failed").sum()), int((states == "diverged").sum())
+    notes += [f"{failed} failed"] if failed else []
+    notes += [f"{diverged} diverged"] if diverged else []
+    most = max((len(tables.rows(tables.results, one)) for one in tables.compared), default=0)
+    return notes + (["single seed: no interval"] if most == 1 and "seed" in tables.results else [])

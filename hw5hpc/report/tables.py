@@ -1,0 +1,90 @@
+"""The tidy tables that every figure, page and summary is made from."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+Setting = tuple[Any, ...]
+Arrays = dict[int, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """One sweep's runs as tables.
+
+    Attributes:
+        name: the sweep's name.
+        experiment: the experiment's name.
+        swept: the keys that the sweep varies, `seed` included when it is one of them.
+        results: one row a run: `run`, `state`, `reason`, every config key (dotted), every final
+            metric, `seconds`, `device`, `gpu_hours`; runs without a result have NaN metrics.
+        curves: one row a run and epoch: `run`, every config key, `epoch`, every metric of
+            metrics.jsonl, and `seconds`, `step_ms` of timing.jsonl.
+        arrays: {run: {array name: {epoch: array}}}.
+        source: in words, which copy of the data was used.
+        config_keys: the dotted config keys among the columns.
+        class_names: the data set's classes in label order; empty when no run has ended yet.
+        commits: the git commits that the runs were made from, each once.
+    """
+
+    name: str
+    experiment: str
+    swept: tuple[str, ...]
+    results: pd.DataFrame
+    curves: pd.DataFrame
+    arrays: dict[str, dict[str, Arrays]] = field(default_factory=dict)
+    source: str = ""
+    config_keys: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    commits: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> list[str]:
+        """The swept keys other than the seed: what is compared."""
+        return [key for key in self.swept if key != "seed"]
+
+    @property
+    def compared(self) -> list[Setting]:
+        """The distinct settings in order of appearance; one empty setting when nothing varies."""
+        return list(dict.fromkeys(settings_of(self.results, self.settings)))
+
+    def rows(self, frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:
+        """Return the rows of `results` or `curves` that belong to a setting."""
+        return frame[[found == setting for found in settings_of(frame, self.settings)]]
+
+    def finished(self, setting: Setting) -> pd.DataFrame:
+        """Return the results of a setting's finished runs."""
+        rows = self.rows(self.results, setting)
+        return rows[rows["state"] == "finished"]
+
+    def count(self, setting: Setting, state: str) -> int:
+        """Return how many of a setting's runs are in a state."""
+        return int((self.rows(self.results, setting)["state"] == state).sum())
+
+    def constant(self, key: str) -> Any:
+        """Return the value of a config key that all runs share, else None."""
+        values = set(settings_of(self.results, [key])) if key in self.results else set()
+        return values.pop()[0] if len(values) == 1 else None
+
+    def with_array(self, setting: Setting, name: str) -> list[str]:
+        """Return a setting's runs that kept an array, the lowest seed first."""
+        rows = self.rows(self.results, setting)
+        if "seed" in rows:
+            rows = rows.sort_values("seed", kind="stable")
+        return [run for run in rows["run"] if self.arrays.get(run, {}).get(name)]
+
+
+def settings_of(frame: pd.DataFrame, keys: list[str]) -> list[Setting]:
+    """Return each row's values of the keys; an absent value is None, which equals itself."""
+    if not keys:
+        return [()] * len(frame)
+    columns = [_values(frame, key) for key in keys]
+    return list(zip(*columns, strict=True))
+
+
+def _values(frame: pd.DataFrame, key: str) -> list[Any]:
+    if key not in frame:
+        return [None] * len(frame)
+    return [None if pd.isna(value) else value for value in frame[key].tolist()]

@@ -1,0 +1,68 @@
+"""The states of a run, and which state may follow which."""
+
+import time
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """Where a run stands; FINISHED and DIVERGED hold a result, and nothing follows them."""
+
+    NEW = "new"
+    QUEUED = "queued"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    LOST = "lost"
+    FAILED = "failed"
+    DIVERGED = "diverged"
+    FINISHED = "finished"
+
+    @property
+    def done(self) -> bool:
+        return self in (State.FINISHED, State.DIVERGED)
+
+
+_ENDS = {State.INTERRUPTED, State.FAILED, State.DIVERGED, State.FINISHED, State.LOST}
+NEXT: dict[State, set[State]] = {
+    State.NEW: {State.QUEUED, State.RUNNING, State.FAILED},
+    State.QUEUED: {State.QUEUED, State.RUNNING, State.LOST, State.FAILED},
+    State.RUNNING: {State.RUNNING, *_ENDS},
+    State.INTERRUPTED: {State.QUEUED, State.RUNNING, State.LOST, State.FAILED},
+    State.LOST: {State.QUEUED, State.RUNNING, State.FAILED},
+    State.FAILED: {State.QUEUED, State.RUNNING, State.FAILED},
+    State.DIVERGED: set(),
+    State.FINISHED: set(),
+}
+
+
+@dataclass(frozen=True)
+class Status:
+    """What status.json holds; times are seconds since 1970, `updated` is the heartbeat."""
+
+    state: State = State.NEW
+    reason: str = ""
+    epoch: int = 0
+    epochs: int = 0
+    updated: float = 0.0
+    seconds: float = 0.0
+    crashes: int = 0
+    job: str = ""
+    host: str = ""
+    pid: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def to(self, state: State, **changes: Any) -> "Status":
+        """Return the status after a transition.
+
+        Raises:
+            ValueError: `state` may not follow the present one.
+        """
+        if state not in NEXT[self.state]:
+            raise ValueError(f"a {self.state} run cannot become {state}")
+        return Status(**{**asdict(self), **changes, "state": state, "updated": time.time()})
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> "Status":
+        known = {key: raw[key] for key in cls.__dataclass_fields__ if key in raw}
+        return cls(**{**known, "state": State(known.get("state", State.NEW))})

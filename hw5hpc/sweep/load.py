@@ -1,0 +1,182 @@
+"""Load a sweep: read the file, apply overrides, expand the points and check every one of them."""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hw5hpc.errors import unknown
+from hw5hpc.sweep import axes
+from hw5hpc.sweep.grammar import Block, SweepError, SweepFile, read
+from hw5hpc.sweep.point import Point
+from hw5hpc.sweep.schema import Schema
+
+MAX_POINTS = 100_000
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A checked sweep: its points, and the raw cluster and report blocks for the layers above."""
+
+    path: Path
+    name: str
+    experiment: str
+    points: tuple[Point, ...]
+    swept: tuple[str, ...]
+    cluster: Block
+    report: tuple[str, ...]
+
+
+def load(
+    path: Path,
+    schemas: Mapping[str, type],
+    overrides: Sequence[str] = (),
+    debug: bool = False,
+) -> Sweep:
+    """Load a sweep file into validated points.
+
+    Args:
+        path: the sweep file.
+        schemas: experiment name -> its config dataclass.
+        overrides: `key=value` words of the command line; they win over everything in the file.
+        debug: apply the file's `debug:` block.
+
+    Raises:
+        SweepError: one line with the file, the key, what is wrong and what is allowed.
+    """
+    file = read(path)
+    if file.experiment not in schemas:
+        raise SweepError(f"{path}: {unknown('experiment', file.experiment, schemas)}")
+    schema = Schema(file.experiment, schemas[file.experiment])
+    file = dataclasses.replace(file, zip=[_lists(file, block) for block in file.zip])
+    if debug:
+        file = override(file, file.debug, f"{path}: debug")
+    file = override(file, parse_overrides(overrides), "command line")
+    points, swept = _points(file, schema)
+    name = path.stem + ("_debug" if debug else "")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise SweepError(f"{path}: a sweep file's name takes letters, digits, '_', '-' and '.'")
+    return Sweep(path, name, file.experiment, points, swept, file.cluster, tuple(file.report))
+
+
+def parse_overrides(words: Iterable[str]) -> Block:
+    """Parse `key=value` words, the value as YAML.
+
+    Raises:
+        SweepError: a word without '=', or a value that is not YAML.
+    """
+    parsed: Block = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise SweepError(f"command line: {word!r} is not of the form key=value")
+        try:
+            parsed[key.strip()] = _scalar(text)
+        except yaml.YAMLError as error:
+            raise SweepError(f"command line: the value of {key!r} is not YAML: {text!r}") from error
+    return parsed
+
+
+def _scalar(text: str) -> Any:
+    value = yaml.safe_load(text)
+    # YAML 1.1 reads 1e-4 as a string; everybody who types it means the number.
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        return float(value)
+    return value
+
+
+def override(file: SweepFile, values: Block, where: str) -> SweepFile:
+    """Return the file with keys set; a swept key is replaced by the value (or list of values)."""
+    config, grid, cluster = dict(file.config), dict(file.grid), dict(file.cluster)
+    for key, value in values.items():
+        if any(key in block for block in (*file.zip, *file.points)):
+            raise SweepError(f"{where}: key {key!r} is set by a 'zip' or 'points' block; edit the file")
+        if key.startswith("cluster."):
+            cluster[key.removeprefix("cluster.")] = value
+        elif isinstance(value, list | Mapping):
+            grid[key] = value
+            config.pop(key, None)
+        elif key in grid:
+            grid[key] = [value]
+        else:
+            config[key] = value
+    return dataclasses.replace(file, config=config, grid=grid, cluster=cluster)
+
+
+def _lists(file: SweepFile, block: Block) -> Block:
+    lists = {key: _axis(file, key, raw) for key, raw in block.items()}
+    lengths = {key: len(values) for key, values in lists.items()}
+    if len(set(lengths.values())) > 1:
+        raise SweepError(f"{file.path}: the lists of one 'zip' block differ in length: {lengths}")
+    return lists
+
+
+def _axis(file: SweepFile, key: str, raw: Any) -> list[Any]:
+    try:
+        return axes.values(raw)
+    except ValueError as error:
+        raise SweepError(f"{file.path}: key {key!r} {error}") from error
+
+
+def _combinations(file: SweepFile) -> Iterable[Block]:
+    """Every grid combination with every row of every zip block, then the single points."""
+    columns: list[list[Block]] = [
+        [{key: value} for value in _axis(file, key, raw)] for key, raw in file.grid.items()
+    ]
+    for block in file.zip:
+        rows = zip(*block.values(), strict=True)
+        columns.append([dict(zip(block, row, strict=True)) for row in rows])
+    total = 1
+    for column in columns:
+        total *= len(column)
+    if total > MAX_POINTS:
+        raise SweepError(f"{file.path}: gives {total} points; at most {MAX_POINTS} are allowed")
+    if columns or not file.points:
+        for choice in itertools.product(*columns):
+            yield {key: value for part in choice for key, value in part.items()}
+    yield from file.points
+
+
+def _points(file: SweepFile, schema: Schema) -> tuple[tuple[Point, ...], tuple[str, ...]]:
+    try:
+        fixed = {key: schema.check(key, value) for key, value in file.config.items()}
+        excluded = [_checked(schema, block) for block in file.exclude]
+        swept = [key for block in (file.grid, *file.zip, *file.points) for key in block]
+        keys = tuple(dict.fromkeys(swept))
+        for key in keys:
+            schema.check(key, schema.defaults.get(key))
+        found: dict[str, Point] = {}
+        for combination in _combinations(file):
+            point = _point(schema, {**fixed, **_checked(schema, combination)}, keys, excluded)
+            if point is not None:
+                _add(found, point)
+    except ValueError as error:
+        raise SweepError(f"{file.path}: {error}") from error
+    if not found:
+        raise SweepError(f"{file.path}: no points are left; 'exclude' leaves out every one")
+    return tuple(found.values()), keys
+
+
+def _checked(schema: Schema, block: Block) -> Block:
+    return {key: schema.check(key, value) for key, value in block.items()}
+
+
+def _point(
+    schema: Schema, values: Block, keys: tuple[str, ...], excluded: list[Block]
+) -> Point | None:
+    full = {**schema.defaults, **values}
+    if any(block.items() <= full.items() for block in excluded):
+        return None
+    return Point(schema.experiment, schema.build(values), {key: full[key] for key in keys})
+
+
+def _add(found: dict[str, Point], point: Point) -> None:
+    identifier = point.id
+    if identifier in found:
+        raise ValueError(f"two points are the same run {identifier}: {point.swept}")
+    found[identifier] = point

@@ -1,0 +1,33 @@
+"""Write a sweep's report from whatever has finished so far, and say what is missing."""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hw5hpc.console import DONE, guard, shown
+from hw5hpc.report.aggregate import aggregate
+from hw5hpc.store import Outputs
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__)
+    made.add_argument("sweep", help="the sweep file, or the sweep's name below outputs/sweeps/")
+    made.add_argument("--out", type=Path, default=Path("outputs"), metavar="DIR")
+    return made
+
+
+def main() -> int:
+    args = parser().parse_args()
+    outputs = Outputs(args.out)
+    name = Path(args.sweep).stem if args.sweep.endswith(".yaml") else args.sweep
+    made = aggregate(outputs, outputs.sweep(name))
+    for sentence in made.missing:
+        print(sentence)
+    print(f"report: {shown(made.index)}")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(guard(main))

@@ -1,0 +1,179 @@
+"""Submit a sweep: to Slurm, or to run here with --debug or --local."""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hw5hpc.cluster import plan as planning
+from hw5hpc.cluster import profile as profiles
+from hw5hpc.cluster.freeze import code_hash
+from hw5hpc.cluster.plan import Plan
+from hw5hpc.cluster.profile import Profile
+from hw5hpc.console import DONE, RUN_FAILED, guard, shown
+from hw5hpc.experiments import SCHEMAS
+from hw5hpc.report.figures import check_names
+from hw5hpc.store import Outputs, State
+from hw5hpc.sweep import Sweep, load
+
+EPILOG = """\
+examples:
+  python jobs/submit.py sweeps/unroll_depth.yaml                  to Slurm, then the report
+  python jobs/submit.py sweeps/unroll_depth.yaml --debug          shortened, on this machine
+  python jobs/submit.py sweeps/unroll_depth.yaml --dry-run        the plan and the sbatch script
+  python jobs/submit.py sweeps/unroll_depth.yaml seed=[0,1] train.epochs=10
+
+Submitting twice is safe: finished runs are reused and running ones are left alone.
+exit status: 0 done, 1 a run failed, 2 the input is wrong (nothing was submitted)
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = made.add_argument
+    add("sweep", type=Path, help="the sweep file, such as sweeps/unroll_depth.yaml")
+    add("overrides", nargs="*", metavar="key=value", help="override or replace a key of the file")
+    where = made.add_mutually_exclusive_group()
+    where.add_argument("--debug", action="store_true", help="run here, shortened by 'debug:'")
+    where.add_argument("--local", action="store_true", help="run the whole sweep here")
+    where.add_argument("--cluster", metavar="NAME", help="the profile slurm/NAME.yaml (default: "
+                       "$HW5HPC_CLUSTER, or 'default')")  # fmt: skip
+    add("--dry-run", action="store_true", help="show the plan and the sbatch script; touch nothing")
+    add("--wait", action="store_true", help="follow until the report is there; status 1 if a run failed")
+    add("--retry-failed", action="store_true", help="send failed runs again")
+    add("--force", action="store_true", help="run finished ones again; old folders are moved aside")
+    add("--max-parallel", type=int, metavar="N", help="at most N array tasks at a time")
+    add("--out", type=Path, default=Path("outputs"), metavar="DIR", help="default: outputs/")
+    return made
+
+
+def main() -> int:
+    args = parser().parse_intermixed_args()
+    sweep = load(args.sweep, SCHEMAS, args.overrides, debug=args.debug)
+    check_names(sweep.report, sweep.experiment, str(args.sweep))
+    block = dict(sweep.cluster)
+    if args.max_parallel is not None:
+        block["max_parallel"] = args.max_parallel
+    profile = profiles.load(args.cluster or profiles.default_name(), block, args.sweep)
+    outputs = Outputs(args.out)
+    if args.debug or args.local:
+        return run_here(args, sweep, outputs)
+    return run_on_slurm(args, sweep, profile, outputs)
+
+
+def make_plan(args: argparse.Namespace, sweep: Sweep, outputs: Outputs, alive: planning.JobAlive) -> Plan:
+    return planning.make(sweep, outputs, code_hash(), alive, args.retry_failed, args.force)
+
+
+def run_here(args: argparse.Namespace, sweep: Sweep, outputs: Outputs) -> int:
+    from hw5hpc.cluster import local
+    from hw5hpc.cluster.data import check as check_data
+
+    plan = make_plan(args, sweep, outputs, lambda job: None)
+    print(describe(plan))
+    if args.dry_run:
+        return DONE
+    check_data(plan)
+    outputs.check_writable()
+    local.run(plan, outputs)
+    return report(sweep, outputs)
+
+
+def report(sweep: Sweep, outputs: Outputs) -> int:
+    from hw5hpc.report.aggregate import aggregate
+
+    made = aggregate(outputs, outputs.sweep(sweep.name))
+    for sentence in made.missing:
+        print(sentence)
+    print(f"report: {shown(made.index)}")
+    failed = [point.id for point in sweep.points if outputs.run(point.id).status().state is State.FAILED]
+    return RUN_FAILED if failed else DONE
+
+
+def run_on_slurm(args: argparse.Namespace, sweep: Sweep, profile: Profile, outputs: Outputs) -> int:
+    from hw5hpc.cluster import slurm, submit
+    from hw5hpc.cluster.data import check as check_data
+
+    slurm.require(profile)
+    if args.dry_run:
+        plan = make_plan(args, sweep, outputs, slurm.Queue().alive)
+        print(describe(plan, profile))
+        print("\n".join(submit.scripts(plan, profile, outputs)))
+        return DONE
+    check_data(make_plan(args, sweep, outputs, slurm.Queue().alive))
+    with submit.locked(outputs):
+        plan = make_plan(args, sweep, outputs, slurm.Queue().alive)
+        print(describe(plan, profile))
+        if not plan.empty:
+            slurm.preflight(profile, outputs.root)
+            submission = submit.send(plan, profile, outputs)
+            print(next_steps(args, submission, sweep, outputs))
+    return wait(sweep, outputs) if args.wait else DONE
+
+
+def wait(sweep: Sweep, outputs: Outputs) -> int:
+    from hw5hpc.cluster import follow, slurm
+
+    folder = outputs.sweep(sweep.name)
+    jobs = [job for row in folder.submissions() for job in (*row["first"], *row["rest"], row["report"])]
+
+    def over() -> bool:
+        queue = slurm.Queue()
+        return not any(queue.alive(job) for job in jobs)
+
+    rows = follow.follow(
+        lambda: follow.standings(outputs, folder, slurm.Queue().alive), over
+    )
+    print(follow.summary(rows))
+    index = folder.report / "index.html"
+    if not index.exists():
+        return report(sweep, outputs)
+    print(f"report: {shown(index)}")
+    return DONE if all(row.status.state.done for row in rows) else RUN_FAILED
+
+
+def describe(plan: Plan, profile: Profile | None = None) -> str:
+    """Return the plan in words."""
+    going = {item.id for item in plan.rest}
+    lines = [f"sweep {plan.sweep.name}: {len(plan.points)} points ({plan.sweep.experiment})"]
+    for state in State:
+        count = plan.count(state)
+        if count:
+            sent = sum(item.state is state and item.id in going for item in plan.points)
+            lines.append(f"  {state:<12}{count:>5}" + (f"   {sent} to run" if sent else ""))
+    if plan.stale:
+        lines.append(f"  {plan.stale} finished by another version of the code (--force runs them again)")
+    if plan.count(State.FAILED) and not any(i.state is State.FAILED for i in plan.rest):
+        lines.append("  failed points stay as they are; --retry-failed sends them again")
+    if plan.first:
+        lines.append(f"  first: {len(plan.first)} prerequisite ({plan.first[0].experiment})")
+    if plan.empty:
+        busy = plan.count(State.RUNNING)
+        lines.append(f"  nothing to submit: {'the rest is running' if busy else 'all points have ended'}")
+        if plan.count(State.FINISHED) == len(plan.points):
+            lines[-1] = "  nothing to submit: all points are finished"
+    elif profile is not None:
+        tasks = len(planning.pack(plan.first, profile)) + len(planning.pack(plan.rest, profile))
+        hours = planning.gpu_hours(tasks, profile)
+        lines.append(f"  {tasks} tasks, at most {hours:.1f} GPU-hours (each up to {profile.time})")
+    return "\n".join(lines)
+
+
+def next_steps(args: argparse.Namespace, submission: object, sweep: Sweep, outputs: Outputs) -> str:
+    out = "" if args.out == Path("outputs") else f" --out {args.out}"
+    arrays, last = submission.arrays, submission.report  # type: ignore[attr-defined]
+    return "\n".join(
+        [
+            f"submitted: {' '.join(arrays)}, then the report: {last}",
+            f"  watch:   python jobs/status.py {args.sweep}{out} --watch",
+            f"  cancel:  scancel {' '.join([*arrays, last])}",
+            f"  report:  {shown(outputs.sweep(sweep.name).report / 'index.html')}",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(guard(main))

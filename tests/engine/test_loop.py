@@ -1,0 +1,192 @@
+"""The training loop: resuming is exact, stops come at steps, divergence is a result."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hw5hpc.engine import checkpoint
+from hw5hpc.engine.loop import Evaluation, Watch, train
+from hw5hpc.engine.random import generator, shuffle
+from hw5hpc.store import Outputs, RunFolder, State
+
+CPU = torch.device("cpu")
+
+
+class Toy:
+    """Noisy gradient descent on one vector, with global and named random streams."""
+
+    seed, epochs, steps_per_epoch = 3, 4, 5
+
+    def __init__(self, diverge_at: int = -1) -> None:
+        self.x = torch.ones(4, dtype=torch.float64)
+        self.diverge_at = diverge_at
+
+    def start(self) -> Evaluation:
+        return Evaluation(arrays={"x": self.x.numpy()})
+
+    def step(self, epoch: int, index: int) -> tuple[dict[str, Tensor], int]:
+        noise = torch.randn(4, generator=generator("cpu", self.seed, "noise", epoch, index))
+        self.x = 0.9 * self.x + noise + 0.1 * torch.randn(4) + float(np.random.rand())  # noqa: NPY002
+        loss = self.x.square().mean()
+        return {"loss": loss * float("nan") if epoch == self.diverge_at else loss}, 1 + index % 2
+
+    def evaluate(self, epoch: int) -> Evaluation:
+        return Evaluation({"norm": float(self.x.norm())}, {"x": self.x.numpy().copy()})
+
+    def finish(self) -> Evaluation:
+        return Evaluation({"final": float(self.x.sum())})
+
+    def state(self) -> dict[str, Any]:
+        return {"x": self.x}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.x = state["x"]
+
+    def weights(self) -> dict[str, Tensor]:
+        return {"x": self.x}
+
+
+class StopAfter:
+    """Ask for a stop after this many looks."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def __call__(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+def folder(path: Path) -> RunFolder:
+    run = Outputs(path).run("toy")
+    run.create("toy", {})
+    return run
+
+
+@pytest.fixture
+def straight(tmp_path: Path) -> tuple[RunFolder, Toy]:
+    toy, run = Toy(), folder(tmp_path / "straight")
+    assert train(toy, run, CPU, Watch()).state is State.FINISHED
+    return run, toy
+
+
+@pytest.mark.parametrize("stops", [[0], [3], [5], [7, 1], [19], [2, 2, 2, 2]])
+def test_a_stopped_run_ends_bit_identical(
+    tmp_path: Path, straight: tuple[RunFolder, Toy], stops: list[int]
+) -> None:
+    run = folder(tmp_path / "stopped")
+    for looks in stops:
+        outcome = train(Toy(), run, CPU, Watch(stop=StopAfter(looks)))
+        assert outcome.state is State.INTERRUPTED
+    toy = Toy()
+    assert train(toy, run, CPU, Watch()).state is State.FINISHED
+    assert torch.equal(toy.x, straight[1].x)
+    assert run.metrics_path.read_bytes() == straight[0].metrics_path.read_bytes()
+    assert all(
+        np.array_equal(run.arrays()["x"][epoch], array)
+        for epoch, array in straight[0].arrays()["x"].items()
+    )
+
+
+class Killed(BaseException):
+    """Stands for a kill -9: nothing of the loop may handle it."""
+
+
+@pytest.mark.parametrize("step", [1, 4, 6, 11, 17])
+def test_a_killed_run_goes_on_from_its_periodic_checkpoint(
+    tmp_path: Path, straight: tuple[RunFolder, Toy], step: int
+) -> None:
+    run, seen = folder(tmp_path / "killed"), []
+
+    def die(epoch: int, index: int, metrics: dict[str, float]) -> None:
+        seen.append(index)
+        if len(seen) == step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(Toy(), run, CPU, Watch(progress=die, checkpoint_seconds=0))
+    # A crash may also leave rows beyond the checkpoint, and a torn one.
+    run.add_metrics({"epoch": 99})
+    with run.metrics_path.open("ab") as file:
+        file.write(b'{"epoch": 1')
+    toy = Toy()
+    train(toy, run, CPU, Watch())
+    assert torch.equal(toy.x, straight[1].x)
+    assert run.metrics_path.read_bytes() == straight[0].metrics_path.read_bytes()
+
+
+def test_losses_are_means_weighted_by_batch(straight: tuple[RunFolder, Toy]) -> None:
+    rows = straight[0].metrics()
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert [row["step"] for row in rows] == [5, 10, 15, 20]
+    torch.manual_seed(0)
+    toy, total, weight = Toy(), 0.0, 0
+    # Reproduce epoch 1 by hand with the same streams.
+    from hw5hpc.engine.random import seed_everything
+
+    seed_everything(toy.seed)
+    for index in range(5):
+        losses, size = toy.step(1, index)
+        total, weight = total + float(losses["loss"]) * size, weight + size
+    assert rows[0]["loss"] == pytest.approx(total / weight, rel=1e-12)
+
+
+def test_divergence_is_a_result_with_its_epoch(tmp_path: Path) -> None:
+    run = folder(tmp_path)
+    outcome = train(Toy(diverge_at=2), run, CPU, Watch())
+    assert outcome.state is State.DIVERGED
+    assert "epoch 2" in outcome.reason
+    assert len(run.metrics()) == 2
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(tmp_path: Path) -> None:
+    run = folder(tmp_path)
+    checkpoint.save(run, {"n": 1})
+    checkpoint.save(run, {"n": 2})
+    content = bytearray(run.checkpoint.read_bytes())
+    content[-20] ^= 1
+    run.checkpoint.write_bytes(content)
+    assert checkpoint.load(run, CPU) == {"n": 1}
+    assert list(run.path.glob("checkpoint.damaged-*.pt"))
+
+
+@pytest.mark.parametrize("size", [0, 5, 60])
+def test_cut_off_checkpoints_are_not_used(tmp_path: Path, size: int) -> None:
+    run = folder(tmp_path)
+    checkpoint.save(run, {"n": 1})
+    run.checkpoint.write_bytes(run.checkpoint.read_bytes()[:size])
+    assert checkpoint.load(run, CPU) is None
+
+
+def test_a_save_that_fails_keeps_the_last_good_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = folder(tmp_path)
+    checkpoint.save(run, {"n": 1})
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.save(run, {"n": 2})
+    assert checkpoint.load(run, CPU) == {"n": 1}
+    assert not list(run.path.glob(".checkpoint*"))
+
+
+def test_checkpoints_hold_no_code(tmp_path: Path) -> None:
+    run = folder(tmp_path)
+    train(Toy(), run, CPU, Watch(stop=StopAfter(7)))
+    payload = checkpoint._payload(run.checkpoint)
+    assert torch.load(io.BytesIO(payload), weights_only=True)["position"]["epoch"] == 1
+
+
+def test_shuffles_depend_on_seed_and_epoch_alone() -> None:
+    assert torch.equal(shuffle(100, 1, 2), shuffle(100, 1, 2))
+    assert not torch.equal(shuffle(100, 1, 2), shuffle(100, 1, 3))
+    assert not torch.equal(shuffle(100, 1, 2), shuffle(100, 2, 2))

@@ -1,0 +1,207 @@
+"""The run store: atomic files, states, claims, and what a crash leaves behind."""
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hw5hpc.store import Outputs, RunFolder, State, Status, StoreError, claim, holder
+from hw5hpc.store import files
+from hw5hpc.store.state import NEXT
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    folder = Outputs(tmp_path).run("abc")
+    folder.create("gan", {"seed": 0})
+    return folder
+
+
+def test_config_comes_back(run: RunFolder) -> None:
+    assert run.config() == ("gan", {"seed": 0})
+
+
+def test_config_of_another_format_is_named(run: RunFolder) -> None:
+    path = run.path / "config.yaml"
+    path.write_text(path.read_text().replace("format: 1", "format: 99"))
+    with pytest.raises(StoreError, match="format version 99"):
+        run.config()
+
+
+@pytest.mark.parametrize("text", ["", "[", "just words", "format: 1"])
+def test_a_damaged_config_is_one_line(run: RunFolder, text: str) -> None:
+    (run.path / "config.yaml").write_text(text)
+    with pytest.raises(StoreError, match="missing or damaged"):
+        run.config()
+
+
+def test_status_comes_back(run: RunFolder) -> None:
+    assert run.status() == Status()
+    status = Status().to(State.RUNNING, epoch=3, metrics={"loss": 0.5})
+    run.set_status(status)
+    assert run.status() == status
+
+
+def test_the_result_outranks_a_status_left_by_a_crash(run: RunFolder) -> None:
+    run.set_status(Status().to(State.RUNNING))
+    run.set_result({"state": "finished", "metrics": {}})
+    assert run.status().state is State.FINISHED
+
+
+@given(cut=st.integers(min_value=0, max_value=200))
+def test_a_status_cut_off_anywhere_is_readable(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    run = Outputs(tmp_path_factory.mktemp("cut")).run("abc")
+    run.create("gan", {})
+    run.set_status(Status().to(State.RUNNING))
+    path = run.path / "status.json"
+    path.write_bytes(path.read_bytes()[:cut])
+    assert run.status().state in (State.NEW, State.RUNNING)
+
+
+@given(rows=st.lists(st.integers(), min_size=1, max_size=5), cut=st.integers(0, 100))
+def test_torn_rows_are_dropped_and_later_rows_kept(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[int], cut: int
+) -> None:
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    for row in rows:
+        files.append_json_line(path, {"value": row})
+    content = path.read_bytes()
+    path.write_bytes(content[: max(len(content) - cut, 0)])
+    whole = len(files.read_json_lines(path))
+    files.append_json_line(path, {"value": "last"})
+    after = files.read_json_lines(path)
+    assert [row["value"] for row in after[:whole]] == rows[:whole]
+    assert after[-1] == {"value": "last"}
+    assert len(after) == whole + 1
+
+
+def test_metrics_are_cut_to_what_a_checkpoint_remembers(run: RunFolder) -> None:
+    run.add_metrics({"epoch": 1})
+    size = run.metrics_size()
+    run.add_metrics({"epoch": 2})
+    run.cut_metrics(size)
+    assert run.metrics() == [{"epoch": 1}]
+
+
+def test_arrays_come_back_and_damaged_ones_are_left_out(run: RunFolder) -> None:
+    run.add_array("samples", 1, np.arange(4))
+    run.add_array("samples", 2, np.arange(5))
+    (run.artifacts / "samples.00002.npy").write_bytes(b"torn")
+    arrays = run.arrays()
+    assert list(arrays["samples"]) == [1]
+    assert arrays["samples"][1].tolist() == [0, 1, 2, 3]
+
+
+def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    files.write_text(path, "old")
+
+    def fail(file: object) -> None:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        files.write_atomic(path, fail)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_every_state_has_its_successors() -> None:
+    assert set(NEXT) == set(State)
+    for state in (State.FINISHED, State.DIVERGED):
+        assert state.done
+        with pytest.raises(ValueError, match="cannot become"):
+            Status(state=state).to(State.RUNNING)
+
+
+def test_one_claim_at_a_time(run: RunFolder) -> None:
+    mine = claim(run)
+    assert mine is not None
+    assert mine.beat()
+    assert claim(run) is None
+    assert holder(run) is not None
+    mine.release()
+    assert holder(run) is None
+    assert claim(run) is not None
+
+
+def _claim_and_wait(path: Path) -> None:
+    claim(RunFolder(path))
+    time.sleep(600)
+
+
+def test_a_killed_holder_keeps_nothing(run: RunFolder) -> None:
+    process = multiprocessing.get_context("fork").Process(target=_claim_and_wait, args=(run.path,))
+    process.start()
+    while not run.claim_path.exists():
+        time.sleep(0.01)
+    assert claim(run) is None
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert claim(run) is not None
+
+
+def _race(path: Path, start: "multiprocessing.synchronize.Event", wins: "multiprocessing.Queue[int]") -> None:
+    start.wait()
+    if claim(RunFolder(path)) is not None:
+        wins.put(os.getpid())
+    time.sleep(1.0)
+
+
+def test_of_many_claimers_one_wins(run: RunFolder) -> None:
+    context = multiprocessing.get_context("fork")
+    start, wins = context.Event(), context.Queue()
+    racers = [context.Process(target=_race, args=(run.path, start, wins)) for _ in range(12)]
+    for racer in racers:
+        racer.start()
+    start.set()
+    for racer in racers:
+        racer.join()
+    assert wins.get(timeout=5)
+    assert wins.empty()
+
+
+def test_a_requeued_job_takes_its_own_claim_back(run: RunFolder) -> None:
+    record = {"token": "x", "host": "elsewhere", "pid": 1, "job": "7_1", "started": "1"}
+    files.write_json(run.claim_path, record)
+    assert claim(run, job="7_2") is None
+    assert claim(run, job="7_1") is not None
+
+
+def test_a_claim_on_another_host_goes_stale_or_is_known_gone(run: RunFolder) -> None:
+    record = {"token": "x", "host": "elsewhere", "pid": 1, "job": "7", "started": "1"}
+    files.write_json(run.claim_path, record)
+    assert claim(run, gone=lambda job: False) is None
+    assert claim(run, gone=lambda job: job == "7") is not None
+    files.write_json(run.claim_path, record)
+    os.utime(run.claim_path, (0, 0))
+    assert claim(run) is not None
+
+
+def test_a_holder_that_lost_its_claim_notices(run: RunFolder) -> None:
+    mine = claim(run)
+    assert mine is not None
+    files.write_json(run.claim_path, {"token": "other", "host": "h", "pid": 1, "job": ""})
+    assert not mine.beat()
+    mine.release()
+    assert run.claim_path.exists()
+
+
+def test_an_unwritable_output_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        Outputs(tmp_path / "file" / "below").check_writable()
+
+
+def test_putting_a_run_aside_deletes_nothing(tmp_path: Path, run: RunFolder) -> None:
+    run.set_result({"state": "finished", "metrics": {"a": 1}})
+    Outputs(tmp_path).put_aside("abc")
+    (aside,) = (tmp_path / "runs" / "replaced").iterdir()
+    assert RunFolder(aside).result() is not None
+    assert not run.path.exists()
