@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Wrong input or a missing piece of the user's environment; command lines exit with status 2."""
+    """Wrong input or a missing piece of the environment; command lines exit with status 2."""
 
 
 class FieldError(ValueError):

@@ -77,11 +77,15 @@ class Tracker:
 
     def log(self, row: Mapping[str, float], images: Mapping[str, NDArray[Any]]) -> None:
         """Log one row at its `epoch`; images are uint8 [H, W] or [H, W, 3]."""
+        if self._run is None:
+            return
         with self._shielded("log"):
             pictures = {name: wandb.Image(image) for name, image in images.items()}
             self._run.log({**row, **pictures}, step=int(row["epoch"]))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
+        if self._run is None:
+            return
         with self._shielded("finish"):
             self._run.summary.update(dict(summary))
             self._run.finish(exit_code=exit_code)
@@ -90,8 +94,7 @@ class Tracker:
     def _shielded(self, what: str) -> Iterator[None]:
         """Report a failure of the mirror and go on: the local files are the truth."""
         try:
-            if what == "init" or self._run is not None:
-                yield
+            yield
         except Exception as error:
             log.warning("W&B %s failed, the run goes on without it: %s", what, error)
             self._run = None

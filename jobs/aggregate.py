@@ -7,7 +7,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.console import DONE, guard, shown
-from hw5hpc.report.aggregate import aggregate
 from hw5hpc.store import Outputs
 
 
@@ -20,6 +19,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     args = parser().parse_args()
+    # matplotlib is slow to load, and --help needs none of it.
+    from hw5hpc.report.aggregate import aggregate
+
     outputs = Outputs(args.out)
     name = Path(args.sweep).stem if args.sweep.endswith(".yaml") else args.sweep
     made = aggregate(outputs, outputs.sweep(name))

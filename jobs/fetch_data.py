@@ -19,7 +19,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(LOOKED_FOR)} (default: all)")
+    made.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(LOOKED_FOR)} (default: all)"
+    )
     made.add_argument("--root", metavar="DIR", help="where the data lie, or are to be put")
     return made
 

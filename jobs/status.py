@@ -3,12 +3,12 @@
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.cluster import follow
+from hw5hpc.cluster.plan import JobAlive
 from hw5hpc.console import DONE, RUN_FAILED, guard
 from hw5hpc.errors import UserError
 from hw5hpc.store import Outputs, State
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def job_alive(cluster: str | None, sweep: Path) -> follow.JobAlive:
+def job_alive(cluster: str | None, sweep: Path) -> JobAlive:
     """Ask Slurm once a refresh; where it cannot be asked, nothing is known."""
     from hw5hpc.cluster import profile, slurm
 

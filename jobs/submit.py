@@ -42,7 +42,11 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--cluster", metavar="NAME", help="the profile slurm/NAME.yaml (default: "
                        "$HW5HPC_CLUSTER, or 'default')")  # fmt: skip
     add("--dry-run", action="store_true", help="show the plan and the sbatch script; touch nothing")
-    add("--wait", action="store_true", help="follow until the report is there; status 1 if a run failed")
+    add(
+        "--wait",
+        action="store_true",
+        help="follow until the report is there; status 1 if a run failed",
+    )
     add("--retry-failed", action="store_true", help="send failed runs again")
     add("--force", action="store_true", help="run finished ones again; old folders are moved aside")
     add("--max-parallel", type=int, metavar="N", help="at most N array tasks at a time")
@@ -64,7 +68,9 @@ def main() -> int:
     return run_on_slurm(args, sweep, profile, outputs)
 
 
-def make_plan(args: argparse.Namespace, sweep: Sweep, outputs: Outputs, alive: planning.JobAlive) -> Plan:
+def make_plan(
+    args: argparse.Namespace, sweep: Sweep, outputs: Outputs, alive: planning.JobAlive
+) -> Plan:
     return planning.make(sweep, outputs, code_hash(), alive, args.retry_failed, args.force)
 
 
@@ -72,12 +78,12 @@ def run_here(args: argparse.Namespace, sweep: Sweep, outputs: Outputs) -> int:
     from hw5hpc.cluster import local
     from hw5hpc.cluster.data import check as check_data
 
+    outputs.check_writable()
     plan = make_plan(args, sweep, outputs, lambda job: None)
     print(describe(plan))
     if args.dry_run:
         return DONE
     check_data(plan)
-    outputs.check_writable()
     local.run(plan, outputs)
     return report(sweep, outputs)
 
@@ -89,7 +95,9 @@ def report(sweep: Sweep, outputs: Outputs) -> int:
     for sentence in made.missing:
         print(sentence)
     print(f"report: {shown(made.index)}")
-    failed = [point.id for point in sweep.points if outputs.run(point.id).status().state is State.FAILED]
+    failed = [
+        point.id for point in sweep.points if outputs.run(point.id).status().state is State.FAILED
+    ]
     return RUN_FAILED if failed else DONE
 
 
@@ -118,15 +126,15 @@ def wait(sweep: Sweep, outputs: Outputs) -> int:
     from hw5hpc.cluster import follow, slurm
 
     folder = outputs.sweep(sweep.name)
-    jobs = [job for row in folder.submissions() for job in (*row["first"], *row["rest"], row["report"])]
+    jobs = [
+        job for row in folder.submissions() for job in (*row["first"], *row["rest"], row["report"])
+    ]
 
     def over() -> bool:
         queue = slurm.Queue()
         return not any(queue.alive(job) for job in jobs)
 
-    rows = follow.follow(
-        lambda: follow.standings(outputs, folder, slurm.Queue().alive), over
-    )
+    rows = follow.follow(lambda: follow.standings(outputs, folder, slurm.Queue().alive), over)
     print(follow.summary(rows))
     index = folder.report / "index.html"
     if not index.exists():
@@ -145,14 +153,18 @@ def describe(plan: Plan, profile: Profile | None = None) -> str:
             sent = sum(item.state is state and item.id in going for item in plan.points)
             lines.append(f"  {state:<12}{count:>5}" + (f"   {sent} to run" if sent else ""))
     if plan.stale:
-        lines.append(f"  {plan.stale} finished by another version of the code (--force runs them again)")
+        lines.append(
+            f"  {plan.stale} finished by another version of the code (--force runs them again)"
+        )
     if plan.count(State.FAILED) and not any(i.state is State.FAILED for i in plan.rest):
         lines.append("  failed points stay as they are; --retry-failed sends them again")
     if plan.first:
         lines.append(f"  first: {len(plan.first)} prerequisite ({plan.first[0].experiment})")
     if plan.empty:
         busy = plan.count(State.RUNNING)
-        lines.append(f"  nothing to submit: {'the rest is running' if busy else 'all points have ended'}")
+        lines.append(
+            f"  nothing to submit: {'the rest is running' if busy else 'all points have ended'}"
+        )
         if plan.count(State.FINISHED) == len(plan.points):
             lines[-1] = "  nothing to submit: all points are finished"
     elif profile is not None:

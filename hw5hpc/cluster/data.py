@@ -10,6 +10,8 @@ def check(plan: Plan) -> None:
     Raises:
         DataError: one line with what is missing, where it was looked for, and the remedy.
     """
-    wanted = [item.config.data for item in (*plan.first, *plan.rest) if hasattr(item.config, "data")]
+    wanted = [
+        item.config.data for item in (*plan.first, *plan.rest) if hasattr(item.config, "data")
+    ]
     for name, root in dict.fromkeys((data.name, data.root) for data in wanted):
         require(name, root)

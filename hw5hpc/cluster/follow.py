@@ -100,7 +100,15 @@ def table(rows: Sequence[Standing], title: str) -> Table:
         reason = status.reason
         if status.state is State.FAILED and row.log:
             reason += f" (log: {row.log})"
-        cells = [row.run, *row.swept.values(), str(status.state), epochs, left, row.headline, reason]
+        cells = [
+            row.run,
+            *row.swept.values(),
+            str(status.state),
+            epochs,
+            left,
+            row.headline,
+            reason,
+        ]
         made.add_row(*[Text(cell) for cell in cells])
     return made
 

@@ -82,7 +82,9 @@ class _Board:
         total = self._progress.tasks[0].total
         reason = f": {status.reason}" if status.reason else ""
         text = f"[{done:.0f}/{total:.0f}] {self._names[run]} {status.state}{reason}"
-        self._progress.console.print(f"{text} ({status.seconds:.0f} s)", markup=False, highlight=False)
+        self._progress.console.print(
+            f"{text} ({status.seconds:.0f} s)", markup=False, highlight=False
+        )
 
 
 def _name(item: Item) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -26,10 +26,10 @@ class ProfileError(UserError):
 class Profile:
     """What one array task asks Slurm for; times are hours:minutes:seconds, memory in GiB."""
 
-    partition: Optional[str] = None
-    account: Optional[str] = None
-    qos: Optional[str] = None
-    constraint: Optional[str] = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
     time: str = "01:00:00"
     mem_gb: int = 8
     cpus_per_task: int = 4
@@ -40,7 +40,7 @@ class Profile:
     max_parallel: int = 64
     signal_seconds: int = 90
     setup: list[str] = dataclasses.field(default_factory=list)
-    slurm_conf: Optional[str] = None
+    slurm_conf: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("partition", "account", "qos", "constraint"):

@@ -69,7 +69,7 @@ class ReportTask:
 
 
 def _may_requeue(job: str) -> bool:
-    """A job that its user cancelled must not come back; one that is preempted or out of time may."""
+    """A job that its user cancelled must not come back; one out of time or preempted may."""
     shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True)
     return "JobState=RUNNING" in shown.stdout
 
@@ -100,7 +100,9 @@ def _run(words: Sequence[str], timeout: float = 60) -> str:
         SlurmError: it failed or hung; the message holds its own last line.
     """
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, env=clean_env())
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=timeout, env=clean_env()
+        )
     except subprocess.TimeoutExpired as error:
         raise SlurmError(f"{words[0]} did not answer within {timeout:.0f} s") from error
     if done.returncode != 0 or "is DOWN" in done.stdout:
@@ -187,7 +189,9 @@ def _resource_flags(profile: Profile) -> list[str]:
     if profile.gpus_per_node:
         flags.append(f"--gpus-per-node={profile.gpus_per_node}")
     named = ("partition", "account", "qos", "constraint")
-    return flags + [f"--{name}={getattr(profile, name)}" for name in named if getattr(profile, name)]
+    return flags + [
+        f"--{name}={getattr(profile, name)}" for name in named if getattr(profile, name)
+    ]
 
 
 def executor(

@@ -211,7 +211,9 @@ class _Attempt:
         self._run.set_status(status)
         self._around.report(self._run.id, status)
 
-    def _end(self, outcome: Outcome, training: Any, device: torch.device, tracker: Tracker) -> State:
+    def _end(
+        self, outcome: Outcome, training: Any, device: torch.device, tracker: Tracker
+    ) -> State:
         if outcome.state.done:
             self._write_result(outcome, training, device)
         tracker.finish(outcome.metrics, exit_code=0 if outcome.state is State.FINISHED else 1)

@@ -100,7 +100,9 @@ def _decode(files: list[Path]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         except OSError as error:
             raise DataError(f"{path}: damaged image ({error})") from error
         if pixels.shape != (32, 32, 3):
-            raise DataError(f"{path}: 32x32 pixels are needed, got {pixels.shape[1]}x{pixels.shape[0]}")
+            raise DataError(
+                f"{path}: 32x32 pixels are needed, got {pixels.shape[1]}x{pixels.shape[0]}"
+            )
         images[index] = pixels.transpose(2, 0, 1)
     return images, labels
 
@@ -118,13 +120,13 @@ def _cached(cache: Path) -> Arrays | None:
         if type(error).__name__ != "BadZipFile":
             raise
         return None
-    return arrays if digest == _digest(arrays) else None  # type: ignore[return-value]
+    return arrays if digest == _digest(arrays) else None
 
 
 def _digest(arrays: Any) -> str:
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

@@ -82,9 +82,12 @@ def load(
 def _dataset(name: str, arrays: Arrays, classes: tuple[str, ...], source: str) -> DataSet:
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(np.ascontiguousarray(array))
-    tensors = [torch.from_numpy(array) for array in arrays]
-    return DataSet(name, *tensors, class_names=classes, source=source, content=digest.hexdigest())
+        digest.update(np.ascontiguousarray(array).data)
+    train, train_labels, test, test_labels = (torch.from_numpy(array) for array in arrays)
+    content = digest.hexdigest()
+    return DataSet(
+        name, train, train_labels, test, test_labels, classes, source=source, content=content
+    )
 
 
 def _limited(data: DataSet, limit: int) -> DataSet:
@@ -106,7 +109,9 @@ def convert(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """Return uint8 images [N, C, H, W] in another shape (see load)."""
     channels, height, width = shape
     if images.shape[1] != channels:
-        grey = images.float().mean(1, keepdim=True).round().byte() if images.shape[1] > 1 else images
+        grey = (
+            images.float().mean(1, keepdim=True).round().byte() if images.shape[1] > 1 else images
+        )
         images = grey.expand(-1, channels, -1, -1)
     top, left = (height - images.shape[2]) // 2, (width - images.shape[3]) // 2
     bottom, right = height - images.shape[2] - top, width - images.shape[3] - left
@@ -131,7 +136,9 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         raise DataError(f"{path}: cut off after {len(content)} bytes; fetch it again")
     shape = tuple(np.frombuffer(content[4:head], ">u4").astype(int))
     if len(content) - head != math.prod(shape):
-        raise DataError(f"{path}: cut off: {len(content)} bytes do not hold {shape}; fetch it again")
+        raise DataError(
+            f"{path}: cut off: {len(content)} bytes do not hold {shape}; fetch it again"
+        )
     return np.frombuffer(content[head:], np.uint8).reshape(shape).copy()
 
 
@@ -146,7 +153,12 @@ def _load_idx(name: str, folder: Path | None) -> DataSet:
     train, train_labels, test, test_labels = arrays
     if len(train) != len(train_labels) or len(test) != len(test_labels):
         raise DataError(f"{folder}: as many images as labels are needed; fetch them again")
-    parts = (train[:, None], train_labels.astype(np.int64), test[:, None], test_labels.astype(np.int64))
+    parts = (
+        train[:, None],
+        train_labels.astype(np.int64),
+        test[:, None],
+        test_labels.astype(np.int64),
+    )
     title, classes = IDX_NAMES[name]
     return _dataset(name, parts, classes, f"{title} (idx files)")
 
@@ -205,7 +217,9 @@ def fetch(name: str, root: str | None) -> Path:
         DOWNLOADS[name](str(target), download=True)
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{name}: not found here, and its download to {target} failed: {reason}") from error
+        raise DataError(
+            f"{name}: not found here, and its download to {target} failed: {reason}"
+        ) from error
     found = find(name, root)
     if found is None:
         raise DataError(f"{name}: downloaded to {target}, but not found there")

@@ -48,7 +48,9 @@ def load(run: RunFolder, device: torch.device) -> dict[str, Any] | None:
         if not path.exists():
             continue
         try:
-            return torch.load(io.BytesIO(_payload(path)), map_location=device, weights_only=True)
+            payload = io.BytesIO(_payload(path))
+            state: dict[str, Any] = torch.load(payload, map_location=device, weights_only=True)
+            return state
         except DamagedCheckpoint as error:
             aside = path.with_name(f"{path.stem}.damaged-{secrets.token_hex(4)}.pt")
             path.replace(aside)

@@ -1,4 +1,4 @@
-"""Random streams that depend on names and counters alone, so a resumed run draws the same numbers."""
+"""Random streams that hang on names and counters alone: a resumed run draws the same numbers."""
 
 import hashlib
 import random

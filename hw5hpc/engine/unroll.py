@@ -130,7 +130,9 @@ def _sqrt(square: Tensor) -> Tensor:
     return torch.where(positive, torch.where(positive, square, 1.0).sqrt(), 0.0)
 
 
-def _judge(discriminator: Flat, vector: Tensor, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+def _judge(
+    discriminator: Flat, vector: Tensor, real: Tensor, fake: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return the discriminator's loss and its logits of the fakes, from one forward pass."""
     on_real, on_fake = discriminator(vector, torch.cat([real, fake])).split([len(real), len(fake)])
     return softplus(-on_real).mean() + softplus(on_fake).mean(), on_fake

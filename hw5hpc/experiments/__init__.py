@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hw5hpc.experiments.classifier.config import ClassifierConfig
+from hw5hpc.experiments.cnn.config import CnnConfig
 from hw5hpc.experiments.gan.config import GanConfig
 from hw5hpc.sweep.schema import Schema
 
@@ -29,6 +30,7 @@ EXPERIMENTS: dict[str, Entry] = {
     "classifier": Entry(
         ClassifierConfig, "hw5hpc.experiments.classifier.train:Classifier", "test_accuracy"
     ),
+    "cnn": Entry(CnnConfig, "hw5hpc.experiments.cnn.train:CnnTraining", "test_accuracy"),
     "gan": Entry(GanConfig, "hw5hpc.experiments.gan.train:Gan", "classes_covered"),
 }
 

@@ -1,7 +1,6 @@
 """The config groups that experiments share; each checks itself when it is made."""
 
 from dataclasses import dataclass, field
-from typing import Optional
 
 from hw5hpc.errors import FieldError, nearest
 
@@ -36,8 +35,8 @@ class DataConfig:
     """Which images; `root` only says where they lie, so it does not change a run's id."""
 
     name: str = "fashion_mnist"
-    root: Optional[str] = field(default=None, metadata={"identity": False})
-    limit: Optional[int] = None
+    root: str | None = field(default=None, metadata={"identity": False})
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         one_of(self, "name", DATA_NAMES)
@@ -74,4 +73,6 @@ class AdamConfig:
         above(self, "eps", 0)
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
-                raise FieldError(name, f"takes values from 0 up to below 1, got {getattr(self, name)}")
+                raise FieldError(
+                    name, f"takes values from 0 up to below 1, got {getattr(self, name)}"
+                )

@@ -1,6 +1,7 @@
 """Multi-layer perceptrons: the GAN's two networks, the classifier, and the ring's pair."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ class Mlp(nn.Module):
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in pairwise(widths):
             layers += [_linear(inputs, outputs, source, orthogonal), nn.ReLU()]
         layers[-1:] = [nn.Tanh()] if output == "tanh" else []
         self.layers = nn.Sequential(*layers)

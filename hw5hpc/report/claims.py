@@ -76,7 +76,7 @@ def _compare(more: list[float], less: list[float], names: tuple[str, str]) -> tu
     shown = f"{names[0]} {_interval(estimate(more))}, {names[1]} {_interval(estimate(less))}"
     if difference.n == 1:
         return ONE_SEED, shown
-    verdict = HOLDS if difference.low > 0 else FAILS if difference.high < 0 else OPEN
+    verdict = HOLDS if difference.low > 0 else FAILS if difference.high <= 0 else OPEN
     between = f"{difference.mean:.4g} [{difference.low:.4g}, {difference.high:.4g}]"
     return verdict, f"{shown}; difference {between}"
 
@@ -91,7 +91,7 @@ def _unrolling(
         names = (f"{depth} unrolled", "0 unrolled")
         pair = (vanilla, unrolled) if lower else (unrolled, vanilla)
         verdict, numbers = _compare(*pair, names[::-1] if lower else names)
-        yield f"Unrolling ({depth} steps) {words} than no unrolling.", verdict, numbers
+        yield f"Unrolling (K = {depth}) {words} than no unrolling.", verdict, numbers
 
 
 def _collapse(tables: Tables) -> Iterator[tuple[str, str, str]]:
@@ -100,7 +100,7 @@ def _collapse(tables: Tables) -> Iterator[tuple[str, str, str]]:
         return
     classes = len(tables.class_names) or 10
     found = estimate(values)
-    verdict = HOLDS if found.high < classes else FAILS if found.low > classes - 0.5 else OPEN
+    verdict = HOLDS if found.high < classes else FAILS if found.low >= classes else OPEN
     verdict = {0: NO_RUNS, 1: ONE_SEED}.get(found.n, verdict)
     sentence = f"The vanilla GAN collapses: it covers fewer than {classes} classes."
     yield sentence, verdict, f"classes covered {_interval(found)}"

@@ -148,8 +148,10 @@ def _numbers(raw: Any) -> dict[str, float]:
 
 def _epochs(run: RunFolder) -> list[dict[str, float]]:
     """One row an epoch, with its timing; of two rows for one epoch the later counts."""
-    timing = {row["epoch"]: row for row in map(_numbers, run.timing()) if "epoch" in row}
-    rows = {row["epoch"]: row for row in map(_numbers, run.metrics()) if "epoch" in row}
+    timing, rows = (
+        {row["epoch"]: row for row in map(_numbers, found) if isinstance(row.get("epoch"), int)}
+        for found in (run.timing(), run.metrics())
+    )
     return [{**timing.get(epoch, {}), **rows[epoch]} for epoch in sorted(rows)]
 
 
@@ -175,7 +177,8 @@ def _curves(read: Sequence[_Read], keys: Sequence[str]) -> pd.DataFrame:
     columns = {"run": _text([one.run for one, _ in pairs])}
     columns.update({key: _text([one.config.get(key) for one, _ in pairs]) for key in keys})
     columns.update({name: _floats([row.get(name) for _, row in pairs]) for name in names})
-    return pd.DataFrame(columns)
+    counts = [name for name in ("epoch", "step") if name in columns and columns[name].notna().all()]
+    return pd.DataFrame(columns).astype(dict.fromkeys(counts, "int64"))
 
 
 def _text(values: list[Any]) -> "pd.Series[Any]":

@@ -82,7 +82,8 @@ def spots(
     for (setting, look), at in zip(style.looks(tables).items(), positions(tables), strict=True):
         found = statistics.estimate(values[setting])
         name = style.legend_name(tables, setting, [found.n])
-        axes.plot([at - 0.15] * len(values[setting]), values[setting], look.marker, color=look.colour,
+        beside = [at - 0.15] * len(values[setting])
+        axes.plot(beside, values[setting], look.marker, color=look.colour,
                   alpha=0.35, markersize=5, markeredgewidth=0)  # fmt: skip
         half = found.half if found.n > 1 else None
         axes.errorbar([at], [found.mean], half, fmt=look.marker, color=look.colour, capsize=5,

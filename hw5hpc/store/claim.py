@@ -67,7 +67,7 @@ def _alive(run: RunFolder, job: str, gone: Callable[[str], bool] | None) -> bool
     if job and record.get("job") == job:
         return False
     if record.get("host") == socket.gethostname():
-        return record.get("started") == _start_time(record["pid"])
+        return bool(record.get("started") == _start_time(record["pid"]))
     if gone is not None and record.get("job") and gone(record["job"]):
         return False
     return time.time() - run.claim_path.stat().st_mtime < STALE_SECONDS

@@ -9,7 +9,9 @@ MAX_VALUES = 100_000
 
 def _numbers(name: str, raw: Any, counts: tuple[int, ...]) -> list[float]:
     if not isinstance(raw, list) or len(raw) not in counts:
-        shape = "[start, stop] or [start, stop, step]" if name == "range" else "[first, last, count]"
+        shape = (
+            "[start, stop] or [start, stop, step]" if name == "range" else "[first, last, count]"
+        )
         raise ValueError(f"{name} takes {shape}, got {raw!r}")
     for value in raw:
         if isinstance(value, bool) or not isinstance(value, int | float):

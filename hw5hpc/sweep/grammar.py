@@ -51,7 +51,9 @@ def read(path: Path) -> SweepFile:
             hint = nearest(str(name), BLOCKS)
             raise SweepError(f"{path}: unknown block {name!r}; allowed: {', '.join(BLOCKS)}.{hint}")
     if not isinstance(raw.get("experiment"), str):
-        raise SweepError(f"{path}: the block 'experiment' is missing; name one, as in: experiment: gan")
+        raise SweepError(
+            f"{path}: the block 'experiment' is missing; name one, as in: experiment: gan"
+        )
     try:
         blocks = {name: _block(name, raw[name]) for name in raw if raw[name] is not None}
     except ValueError as error:

@@ -95,7 +95,9 @@ def override(file: SweepFile, values: Block, where: str) -> SweepFile:
     config, grid, cluster = dict(file.config), dict(file.grid), dict(file.cluster)
     for key, value in values.items():
         if any(key in block for block in (*file.zip, *file.points)):
-            raise SweepError(f"{where}: key {key!r} is set by a 'zip' or 'points' block; edit the file")
+            raise SweepError(
+                f"{where}: key {key!r} is set by a 'zip' or 'points' block; edit the file"
+            )
         if key.startswith("cluster."):
             cluster[key.removeprefix("cluster.")] = value
         elif isinstance(value, list | Mapping):

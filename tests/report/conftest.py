@@ -116,9 +116,14 @@ def softmax(config: dict[str, Any], rng: np.random.Generator, epochs: int = 1) -
 
 def classifier(config: dict[str, Any], rng: np.random.Generator, epochs: int = 10) -> Made:
     rows = [
-        {"epoch": e, "step": e, "train_loss": 1 / e + rng.normal(0, 0.01), "test_accuracy": 0.88 - 0.2 / e}
+        {
+            "epoch": e,
+            "step": e,
+            "train_loss": 1 / e + rng.normal(0, 0.01),
+            "test_accuracy": 0.88 - 0.2 / e,
+        }
         for e in range(1, epochs + 1)
-    ]  # fmt: skip
+    ]
     return Made(rows, rows[-1])
 
 

@@ -33,24 +33,6 @@ def slurm(state, *command):
     return done.stdout.strip()
 
 
-@pytest.fixture(scope="session")
-def dev_cluster():
-    """Start the development cluster, point SLURM_CONF at it, and leave it up."""
-    may_start = os.geteuid() == 0 or shutil.which("slurmctld", path="/usr/sbin:/usr/bin")
-    if not may_start and not os.environ.get("HW5HPC_REQUIRE_ALL"):
-        pytest.skip("Slurm is not installed, and only root can install it")
-    done = script("up")
-    assert done.returncode == 0, done.stdout + done.stderr
-    conf = script("env").stdout.strip().removeprefix("export SLURM_CONF=")
-    before = os.environ.get("SLURM_CONF")
-    os.environ["SLURM_CONF"] = conf
-    yield Path(conf).parent
-    if before is None:
-        del os.environ["SLURM_CONF"]
-    else:
-        os.environ["SLURM_CONF"] = before
-
-
 @pytest.fixture(scope="module")
 def spare(dev_cluster):
     """A second cluster, for what would disturb others' jobs on the first: (state, environment)."""

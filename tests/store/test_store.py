@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw5hpc.store import Outputs, RunFolder, State, Status, StoreError, claim, holder
-from hw5hpc.store import files
+from hw5hpc.store import Outputs, RunFolder, State, Status, StoreError, claim, files, holder
 from hw5hpc.store.state import NEXT
 
 
@@ -55,7 +54,9 @@ def test_the_result_outranks_a_status_left_by_a_crash(run: RunFolder) -> None:
 
 
 @given(cut=st.integers(min_value=0, max_value=200))
-def test_a_status_cut_off_anywhere_is_readable(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+def test_a_status_cut_off_anywhere_is_readable(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
     run = Outputs(tmp_path_factory.mktemp("cut")).run("abc")
     run.create("gan", {})
     run.set_status(Status().to(State.RUNNING))
@@ -108,7 +109,7 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk full"):
         files.write_atomic(path, fail)
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
 
 
 def test_every_state_has_its_successors() -> None:
@@ -147,7 +148,9 @@ def test_a_killed_holder_keeps_nothing(run: RunFolder) -> None:
     assert claim(run) is not None
 
 
-def _race(path: Path, start: "multiprocessing.synchronize.Event", wins: "multiprocessing.Queue[int]") -> None:
+def _race(
+    path: Path, start: "multiprocessing.synchronize.Event", wins: "multiprocessing.Queue[int]"
+) -> None:
     start.wait()
     if claim(RunFolder(path)) is not None:
         wins.put(os.getpid())

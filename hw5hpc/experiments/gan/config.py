@@ -64,7 +64,7 @@ class GanConfig:
         at_least(self, "seed", 0)
 
     def prerequisites(self) -> dict[str, tuple[str, ClassifierConfig]]:
-        """Return {role: (experiment, config)}; the classifier sees all images, whatever the limit."""
+        """Return {role: (experiment, config)}; the classifier sees all images, limit or not."""
         data = DataConfig(name=self.data.name, root=self.data.root)
         train = TrainConfig(epochs=self.score.classifier_epochs, batch_size=128)
         return {"classifier": ("classifier", ClassifierConfig(data=data, train=train))}

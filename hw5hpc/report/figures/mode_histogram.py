@@ -11,6 +11,7 @@ from hw5hpc.report import statistics, style
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.tables import Setting, Tables
 
+INTERVAL = "95 % interval over seeds"
 Shares = NDArray[np.float64]
 
 
@@ -29,12 +30,11 @@ def draw(tables: Tables) -> Figure:
     for one, (setting, found) in zip(axes.flat, drawn.items(), strict=False):
         _bars(one, tables, setting, found)
         _references(one, real, found.shape[1])
-        one.legend(fontsize=7.5, frameon=False, loc="upper right")
     for spare in axes.flat[len(drawn) :]:
         spare.set_visible(False)
     _ticks(axes, tables, next(iter(drawn.values())).shape[1], len(drawn))
-    top = max(float(found.max()) for found in drawn.values())
-    axes[0, 0].set_ylim(0, min(1.25, 1.5 * top))
+    axes[0, 0].set_ylim(0, min(1.02, axes[0, 0].get_ylim()[1]))
+    style.legend(figure, axes[0, 0])
     return style.finish(figure, tables, "Predicted labels of the samples after the last epoch")
 
 
@@ -57,15 +57,14 @@ def _bars(axes: Axes, tables: Tables, setting: Setting, shares: Shares) -> None:
     look = style.looks(tables)[setting]
     found = [statistics.estimate(column) for column in shares.T]
     name = style.legend_name(tables, setting, [len(shares)])
-    axes.bar(
-        range(len(found)), [one.mean for one in found], color=look.colour, alpha=0.75, label=name
-    )
+    axes.bar(range(len(found)), [one.mean for one in found], color=look.colour, alpha=0.75)
+    axes.set_title(name, fontsize=10)
     if len(shares) > 1:
         # A share lies between 0 and 1; the t-interval knows nothing of that and is cut there.
         below = [one.mean - max(one.low, 0) for one in found]
         above = [min(one.high, 1) - one.mean for one in found]
         axes.errorbar(range(len(found)), [one.mean for one in found], [below, above], fmt="none",
-                      ecolor="black", elinewidth=1, capsize=3)  # fmt: skip
+                      ecolor="#333333", elinewidth=1, capsize=3, label=INTERVAL)  # fmt: skip
 
 
 def _references(axes: Axes, real: Shares, classes: int) -> None:

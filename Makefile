@@ -1,0 +1,51 @@
+# Two commands do everything: `make demo` runs the main job, `make test` passes the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := sweeps/unroll_depth.yaml
+
+.PHONY: help setup data demo test check unit slurm lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: $(STAMP)  ## create .venv with the pinned packages
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed; try: make PYTHON=python3.11 setup" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || bash .ci/apt python3-venv
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+data: setup  ## find or get Fashion-MNIST
+	@$(BIN)/python jobs/fetch_data.py fashion_mnist || \
+	  { bash .ci/apt dataset-fashion-mnist && $(BIN)/python jobs/fetch_data.py fashion_mnist; }
+
+demo: data  ## run the unroll-depth sweep, shortened, on this machine
+	$(BIN)/python jobs/submit.py $(DEMO) --debug
+
+test: data check unit slurm  ## set up, lint, check types and run all tests
+
+check: setup  ## linter, formatter, types, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: setup  ## the tests that need no Slurm
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not slurm" $(PYTEST_ARGS)
+
+slurm: setup  ## the tests on a real Slurm (root installs and starts one)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slurm $(PYTEST_ARGS)
+
+lock: setup  ## write requirements.lock anew from pyproject.toml
+	$(PYTHON) -m venv .lock && .lock/bin/pip install --quiet --upgrade -e '.[dev]'
+	.lock/bin/pip freeze --all --exclude-editable --exclude pip > requirements.lock
+	rm -rf .lock
+
+clean:  ## remove what set-up and the tests made (never outputs/)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

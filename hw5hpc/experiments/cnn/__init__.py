@@ -1,0 +1,1 @@
+"""The CIFAR-10 study: a small CNN with and without batch norm."""

@@ -1,0 +1,129 @@
+"""The plan: what goes out, what is left alone, and how it is packed."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from hw5hpc.cluster import plan as planning
+from hw5hpc.cluster.plan import Plan
+from hw5hpc.cluster.profile import Profile
+from hw5hpc.experiments import SCHEMAS, prerequisites
+from hw5hpc.store import Outputs, State, Status, claim
+from hw5hpc.sweep import Sweep, load, run_id
+
+TEXT = """
+experiment: gan
+grid:
+  gan.unroll_steps: [0, 1]
+  seed: {range: [0, 3]}
+"""
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    path = tmp_path / "test.yaml"
+    path.write_text(TEXT)
+    return load(path, SCHEMAS)
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Outputs:
+    return Outputs(tmp_path / "outputs")
+
+
+def make(sweep: Sweep, outputs: Outputs, alive: bool | None = None, **flags: bool) -> Plan:
+    return planning.make(sweep, outputs, "code", lambda job: alive, **flags)
+
+
+def finish(outputs: Outputs, identifier: str, code: str = "code") -> None:
+    run = outputs.run(identifier)
+    run.create("gan", {})
+    run.set_provenance({"code": code})
+    run.set_result({"state": "finished", "metrics": {}})
+
+
+def put(outputs: Outputs, identifier: str, state: State, job: str = "7_0") -> None:
+    outputs.run(identifier).create("gan", {})
+    outputs.run(identifier).set_job(job)
+    outputs.run(identifier).set_status(Status(state=state))
+
+
+def test_all_new_with_one_shared_prerequisite_first(sweep: Sweep, outputs: Outputs) -> None:
+    plan = make(sweep, outputs)
+    assert len(plan.rest) == 6
+    assert [item.experiment for item in plan.first] == ["classifier"]
+    assert not outputs.root.exists()
+
+
+def test_finished_runs_are_reused(sweep: Sweep, outputs: Outputs) -> None:
+    for point in sweep.points:
+        finish(outputs, point.id)
+    plan = make(sweep, outputs)
+    assert plan.empty
+    assert plan.count(State.FINISHED) == 6
+
+
+def test_a_finished_prerequisite_is_reused(sweep: Sweep, outputs: Outputs) -> None:
+    ((experiment, config),) = prerequisites(sweep.points[0].config).values()
+    finish(outputs, run_id(experiment, config))
+    assert make(sweep, outputs).first == ()
+
+
+def test_other_code_shows_as_stale_and_force_runs_again(sweep: Sweep, outputs: Outputs) -> None:
+    finish(outputs, sweep.points[0].id, code="older")
+    plan = make(sweep, outputs)
+    assert (plan.stale, len(plan.rest)) == (1, 5)
+    assert len(make(sweep, outputs, force=True).rest) == 6
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.INTERRUPTED])
+def test_queued_and_running_ones_are_left_alone_while_their_job_lives(
+    sweep: Sweep, outputs: Outputs, state: State
+) -> None:
+    put(outputs, sweep.points[0].id, state)
+    assert len(make(sweep, outputs, alive=True).rest) == 5
+    gone = make(sweep, outputs, alive=False)
+    assert len(gone.rest) == 6
+    assert gone.points[0].state is State.LOST
+
+
+def test_a_claimed_run_is_left_alone_without_slurm(sweep: Sweep, outputs: Outputs) -> None:
+    put(outputs, sweep.points[0].id, State.RUNNING, job="")
+    assert len(make(sweep, outputs).rest) == 6
+    mine = claim(outputs.run(sweep.points[0].id))
+    assert mine is not None
+    assert len(make(sweep, outputs).rest) == 5
+
+
+def test_failed_ones_go_out_only_when_asked(sweep: Sweep, outputs: Outputs) -> None:
+    put(outputs, sweep.points[0].id, State.FAILED)
+    assert len(make(sweep, outputs, alive=False).rest) == 5
+    assert len(make(sweep, outputs, alive=False, retry_failed=True).rest) == 6
+
+
+def test_register_writes_configs_and_points(sweep: Sweep, outputs: Outputs) -> None:
+    planning.register(make(sweep, outputs), outputs)
+    rows = outputs.sweep("test").points()
+    assert [row["run"] for row in rows] == [point.id for point in sweep.points]
+    experiment, config = outputs.run(rows[0]["run"]).config()
+    assert (experiment, config["gan.unroll_steps"]) == ("gan", 0)
+
+
+def test_force_moves_the_old_result_aside(sweep: Sweep, outputs: Outputs) -> None:
+    finish(outputs, sweep.points[0].id)
+    planning.register(make(sweep, outputs, force=True), outputs)
+    assert outputs.run(sweep.points[0].id).result() is None
+    assert len(list((outputs.root / "runs" / "replaced").iterdir())) == 1
+
+
+@pytest.mark.parametrize(("pack", "sizes"), [("auto", [1] * 6), ("4", [4, 2]), ("99", [6])])
+def test_packing(sweep: Sweep, outputs: Outputs, pack: str, sizes: list[int]) -> None:
+    profile = dataclasses.replace(Profile(), pack=pack)
+    groups = planning.pack(make(sweep, outputs).rest, profile)
+    assert [len(group) for group in groups] == sizes
+
+
+def test_gpu_hours_are_the_most_that_tasks_can_use() -> None:
+    profile = Profile(time="02:00:00", gpus_per_node=4, nodes=2)
+    assert planning.gpu_hours(3, profile) == 48.0

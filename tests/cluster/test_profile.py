@@ -1,0 +1,71 @@
+"""Cluster profiles: every value is checked before Slurm sees it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hw5hpc.cluster import profile as profiles
+from hw5hpc.cluster.profile import FOLDER, Profile, ProfileError
+
+SWEEP = Path("sweeps/x.yaml")
+
+
+def load(block: dict[str, Any], name: str = "default") -> Profile:
+    return profiles.load(name, block, SWEEP)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in FOLDER.glob("*.yaml")])
+def test_every_profile_that_ships_is_valid(name: str) -> None:
+    assert load({}, name).minutes > 0
+
+
+def test_the_sweeps_block_wins() -> None:
+    assert load({"time": "00:10:00", "gpus_per_node": 2, "pack": 3}).minutes == 10
+    assert load({"pack": 3}).pack == "3"
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [("02:00:00", 120), ("1-00:00:00", 1440), ("00:00:30", 1), ("90", 90), ("0:05:01", 6)],
+)
+def test_times(text: str, minutes: int) -> None:
+    assert load({"time": text}).minutes == minutes
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ({"gpu_per_node": 1}, "Did you mean 'gpus_per_node'"),
+        ({"gpus_per_node": -1}, "at least 0"),
+        ({"gpus_per_node": "many"}, "takes int"),
+        ({"nodes": 0}, "at least 1"),
+        ({"time": "soon"}, "HH:MM:SS"),
+        ({"time": "00:00:00"}, "at least one minute"),
+        ({"pack": "some"}, "auto or a whole number"),
+        ({"partition": "a\n#SBATCH --uid=0"}, "one word"),
+        ({"partition": "$(reboot)"}, "one word"),
+        ({"account": "a;b"}, "one word"),
+        ({"qos": "a b"}, "one word"),
+        ({"constraint": "'"}, "one word"),
+        ({"setup": ["true\n#SBATCH --uid=0"]}, "one shell command"),
+        ({"setup": ["#SBATCH --uid=0"]}, "one shell command"),
+    ],
+)
+def test_bad_values_are_one_line_with_file_and_key(block: dict[str, Any], words: str) -> None:
+    with pytest.raises(ProfileError, match=words) as caught:
+        load(block)
+    assert "sweeps/x.yaml" in str(caught.value)
+    assert next(iter(block)) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_unknown_profile_names_the_known_ones() -> None:
+    with pytest.raises(ProfileError, match=r"unknown profile 'defualt'.*Did you mean 'default'"):
+        load({}, "defualt")
+
+
+def test_a_broken_profile_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("partition: [")
+    with pytest.raises(ProfileError, match=r"mine.yaml: broken YAML"):
+        profiles.load("mine", {}, SWEEP, tmp_path)

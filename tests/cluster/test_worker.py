@@ -1,0 +1,162 @@
+"""One task: claims, failures that leave the others going, crashes, and refused configs."""
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hw5hpc.cluster import worker
+from hw5hpc.cluster.worker import Surroundings, describe, tile, work
+from hw5hpc.experiments import SCHEMAS, rebuild
+from hw5hpc.experiments.classifier.train import Classifier
+from hw5hpc.store import Outputs, RunFolder, State, claim
+from hw5hpc.sweep import run_id
+from hw5hpc.sweep.point import flatten
+
+Step = Callable[..., Any]
+
+
+def prepare(outputs: Outputs, experiment: str = "classifier", **changes: Any) -> RunFolder:
+    values = {"data.name": "synthetic", "data.limit": 64, "train.epochs": 2, "train.batch_size": 16}
+    config = rebuild(experiment, {**values, **changes})
+    run = outputs.run(run_id(experiment, config))
+    run.create(experiment, flatten(config))
+    return run
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Outputs:
+    return Outputs(tmp_path)
+
+
+def around(stop: Callable[[], bool] = lambda: False) -> Surroundings:
+    return Surroundings("test", stop=stop)
+
+
+def test_a_run_ends_with_everything_on_disk(outputs: Outputs) -> None:
+    run = prepare(outputs)
+    assert work([run.path], around()) == [State.FINISHED]
+    result = run.result()
+    assert result is not None
+    assert 0 <= result["metrics"]["test_accuracy"] <= 1
+    assert len(run.metrics()) == 2
+    assert run.status().state is State.FINISHED
+    assert "synthetic" in run.provenance()["data_source"]
+    assert run.weights.exists()
+    assert not run.checkpoint.exists()
+    assert not run.claim_path.exists()
+
+
+def test_a_finished_run_is_not_run_again(outputs: Outputs) -> None:
+    run = prepare(outputs)
+    work([run.path], around())
+    before = (run.path / "result.json").stat().st_mtime_ns
+    assert work([run.path], around()) == [State.FINISHED]
+    assert (run.path / "result.json").stat().st_mtime_ns == before
+
+
+def test_a_run_of_somebody_else_is_left_alone(outputs: Outputs) -> None:
+    run = prepare(outputs)
+    assert claim(run) is not None
+    assert work([run.path], around()) == [State.RUNNING]
+    assert run.metrics() == []
+
+
+def test_a_changed_config_is_refused(outputs: Outputs) -> None:
+    run = prepare(outputs)
+    path = run.path / "config.yaml"
+    path.write_text(path.read_text().replace("seed: 0", "seed: 1"))
+    assert work([run.path], around()) == [State.FAILED]
+    assert "config.yaml was changed" in run.status().reason
+
+
+def test_a_missing_prerequisite_is_said(outputs: Outputs) -> None:
+    run = prepare(outputs, "gan", **{"train.epochs": 1})
+    assert work([run.path], around()) == [State.FAILED]
+    assert "its classifier, run" in run.status().reason
+
+
+def break_step(monkeypatch: pytest.MonkeyPatch, error: Exception, times: int) -> list[int]:
+    """Let the classifier's step raise `error` this many times; returns the tries so far."""
+    real, tries = Classifier.step, [0]
+
+    def step(self: Classifier, epoch: int, index: int) -> Any:
+        if (epoch, index) == (2, 1) and tries[0] < times:
+            tries[0] += 1
+            raise error
+        return real(self, epoch, index)
+
+    monkeypatch.setattr(Classifier, "step", step)
+    return tries
+
+
+def test_a_crash_is_retried_and_ends_the_same(
+    outputs: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = prepare(Outputs(tmp_path / "straight"))
+    work([straight.path], around())
+    break_step(monkeypatch, RuntimeError("boom"), times=2)
+    run = prepare(outputs)
+    assert work([run.path], around()) == [State.FINISHED]
+    assert run.metrics_path.read_bytes() == straight.metrics_path.read_bytes()
+
+
+def test_too_many_crashes_fail_with_a_reason_and_the_next_run_goes_on(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = break_step(monkeypatch, RuntimeError("boom"), times=3)
+    first, second = prepare(outputs), prepare(outputs, seed=1)
+    assert work([first.path, second.path], around()) == [State.FAILED, State.FINISHED]
+    assert first.status().reason == "RuntimeError: boom"
+    assert tries == [3]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "disk or quota is full"),
+        (torch.cuda.OutOfMemoryError("x"), "GPU's memory is too small"),
+        (ValueError("two\nlines"), "ValueError: two lines"),
+    ],
+)
+def test_reasons_are_one_line(error: Exception, words: str) -> None:
+    assert words in describe(error)
+    assert "\n" not in describe(error)
+
+
+def test_a_full_disk_fails_at_once(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_step(monkeypatch, OSError(errno.ENOSPC, "No space left on device"), times=1)
+    run = prepare(outputs)
+    assert work([run.path], around()) == [State.FAILED]
+    assert "disk or quota is full" in run.status().reason
+
+
+def test_a_stop_leaves_a_checkpoint_and_the_next_turn_ends_the_same(
+    outputs: Outputs, tmp_path: Path
+) -> None:
+    straight = prepare(Outputs(tmp_path / "straight"))
+    work([straight.path], around())
+    looks = iter([False] * 6 + [True] * 99)
+    run = prepare(outputs)
+    assert work([run.path], around(lambda: next(looks))) == [State.INTERRUPTED]
+    assert run.checkpoint.exists()
+    assert run.status().reason == "stopped by a signal"
+    assert work([run.path], around()) == [State.FINISHED]
+    assert run.metrics_path.read_bytes() == straight.metrics_path.read_bytes()
+    first, second = (worker.checkpoint.read_weights(r.weights) for r in (run, straight))
+    assert all(torch.equal(first[name], second[name]) for name in second)
+
+
+def test_every_experiment_has_a_config_that_builds() -> None:
+    for name in SCHEMAS:
+        assert run_id(name, rebuild(name, {}))
+
+
+def test_tile_keeps_the_order() -> None:
+    import numpy as np
+
+    stack = np.arange(3, dtype=np.uint8).reshape(3, 1, 1)
+    assert tile(stack).tolist() == [[0, 1], [2, 0]]

@@ -1,0 +1,119 @@
+"""The command lines as a user types them: bad input, --debug, and a second identical call."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SWEEP = "experiment: gan\nconfig: {data.name: synthetic, data.limit: 256, train.epochs: 1}\n" + (
+    "grid: {gan.unroll_steps: [0, 1]}\n"
+)
+
+
+def run(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *[str(word) for word in words]],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def submit(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return run("jobs/submit.py", *words, **environment)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(SWEEP)
+    return path
+
+
+BAD_FILES = {
+    "broken": ("experiment: [gan", "broken YAML"),
+    "unknown_key": ("experiment: gan\nconfig: {gan.unrol_steps: 1}", "Did you mean"),
+    "wrong_type": ("experiment: gan\nconfig: {train.epochs: many}", "takes int"),
+    "negative": ("experiment: gan\nconfig: {gan.unroll_steps: -1}", "at least 0"),
+    "empty_grid": ("experiment: gan\ngrid: {seed: []}", "is empty"),
+    "data_set": ("experiment: gan\nconfig: {data.name: fashion}", "takes one of"),
+    "absent_data": ("experiment: gan\nconfig: {data.root: /nowhere}", "fetch_data.py"),
+    "figure": ("experiment: gan\nreport: [loses]", "losses"),
+    "cluster_key": ("experiment: gan\ncluster: {gpu: 1}", "unknown key 'gpu'"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_files_give_one_line_and_status_2(tmp_path: Path, name: str) -> None:
+    text, words = BAD_FILES[name]
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(text)
+    done = submit(path, "--debug", "--out", tmp_path / "out")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert words in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_file_and_an_unknown_profile(sweep: Path) -> None:
+    missing = submit("sweeps/unrol_depth.yaml", "--debug")
+    assert (missing.returncode, "unroll_depth.yaml" in missing.stderr) == (2, True)
+    profile = submit(sweep, "--cluster", "dve")
+    assert (profile.returncode, "Did you mean 'dev'" in profile.stderr) == (2, True)
+
+
+def test_without_slurm_it_says_what_to_do(sweep: Path, tmp_path: Path) -> None:
+    done = submit(sweep, "--out", tmp_path / "out", PATH="/nonexistent")
+    assert done.returncode == 2
+    assert "no Slurm on this machine" in done.stderr
+    assert "--debug" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unwritable_output_folder(sweep: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = submit(sweep, "--local", "--out", tmp_path / "file" / "out")
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("script", ["submit", "status", "aggregate", "fetch_data"])
+def test_help_teaches_and_loads_no_torch(script: str) -> None:
+    done = run("-X", "importtime", f"jobs/{script}.py", "--help")
+    assert done.returncode == 0
+    assert "usage" in done.stdout
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert not loaded & {"torch", "wandb", "matplotlib"}
+
+
+def test_debug_runs_reports_and_reuses(sweep: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = submit(sweep, "--debug", "--out", out)
+    assert first.returncode == 0, first.stdout + first.stderr
+    report = out / "sweeps" / "tiny_debug" / "report"
+    assert (report / "index.html").exists()
+    assert len((report / "results.csv").read_text().splitlines()) == 3
+    assert (report / "losses.png").exists()
+    results = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/result.json")}
+    assert len(results) == 3
+    second = submit(sweep, "--debug", "--out", out)
+    assert second.returncode == 0
+    assert "all points are finished" in second.stdout
+    assert results == {path: path.stat().st_mtime_ns for path in results}
+    status = run("jobs/status.py", "tiny_debug", "--out", out)
+    assert status.returncode == 0
+    assert status.stdout.count("finished") >= 2
+    again = run("jobs/aggregate.py", "tiny_debug", "--out", out)
+    assert again.returncode == 0
+
+
+def test_status_of_an_unknown_sweep(tmp_path: Path) -> None:
+    done = run("jobs/status.py", "nothing", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "no sweep was submitted here yet" in done.stderr
