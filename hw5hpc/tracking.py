@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import wandb
 from numpy.typing import NDArray
 
@@ -75,12 +76,13 @@ class Tracker:
                 settings=_settings(),
             )
 
-    def log(self, row: Mapping[str, float], images: Mapping[str, NDArray[Any]]) -> None:
-        """Log one row at its `epoch`; images are uint8 [H, W] or [H, W, 3]."""
+    def log(self, row: Mapping[str, float], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Log one row at its `epoch`, and every array that is a stack of grey images."""
         if self._run is None:
             return
         with self._shielded("log"):
-            pictures = {name: wandb.Image(image) for name, image in images.items()}
+            stacks = images(arrays).items()
+            pictures = {name: wandb.Image(tile(stack)) for name, stack in stacks}
             self._run.log({**row, **pictures}, step=int(row["epoch"]))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
@@ -105,3 +107,19 @@ def _settings() -> wandb.Settings:
     return wandb.Settings(
         silent=True, console="off", disable_git=True, save_code=False, init_timeout=60
     )
+
+
+def images(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays that are stacks of grey images, uint8 [N, H, W]."""
+    return {k: v for k, v in arrays.items() if v.dtype == np.uint8 and v.ndim == 3}
+
+
+def tile(stack: NDArray[Any]) -> NDArray[Any]:
+    """Return a stack [N, H, W] as one nearly square picture; the last row is filled with black."""
+    count, height, width = stack.shape
+    columns = int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    padded = np.zeros((rows * columns, height, width), stack.dtype)
+    padded[:count] = stack
+    grid = padded.reshape(rows, columns, height, width).transpose(0, 2, 1, 3)
+    return grid.reshape(rows * height, columns * width)

@@ -11,7 +11,7 @@ import pytest
 import wandb
 from wandb.proto import wandb_internal_pb2
 
-from hw5hpc.tracking import Tracker, choose_mode
+from hw5hpc.tracking import Tracker, choose_mode, tile
 
 BLOCK, FILE_HEADER, RECORD_HEADER, LAST_TYPES = 32768, 7, 7, (1, 4)
 
@@ -67,7 +67,7 @@ def track(folder: Path) -> Tracker:
 def test_the_offline_file_holds_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     tracker = track(tmp_path)
-    tracker.log({"epoch": 1, "loss": 0.5}, {"samples": np.zeros((4, 4), np.uint8)})
+    tracker.log({"epoch": 1, "loss": 0.5}, {"samples": np.zeros((3, 4, 4), np.uint8)})
     tracker.log({"epoch": 2, "loss": 0.25}, {})
     tracker.finish({"loss": 0.25})
     (file,) = tmp_path.glob("wandb/offline-run-*/run-run1.wandb")
@@ -121,3 +121,8 @@ def test_a_failing_mirror_does_not_fail_the_run(
     tracker = track(tmp_path)
     tracker.log({"epoch": 1}, {})
     tracker.finish({})
+
+
+def test_tile_keeps_the_order() -> None:
+    stack = np.arange(3, dtype=np.uint8).reshape(3, 1, 1)
+    assert tile(stack).tolist() == [[0, 1], [2, 0]]

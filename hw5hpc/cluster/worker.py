@@ -4,23 +4,19 @@ import dataclasses
 import errno
 import logging
 import os
-import platform
 import signal
 import socket
-import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hw5hpc.cluster.freeze import ROOT, code_hash, git_state
+from hw5hpc.cluster.provenance import device_name, provenance
 from hw5hpc.engine import checkpoint
 from hw5hpc.engine.loop import Outcome, Watch, train
 from hw5hpc.engine.precision import pick_device
@@ -167,27 +163,28 @@ class _Attempt:
         )
         self._save(self._status)
         training = entry.load()(config, device, _weights_of_prerequisites(self._run, config))
-        provenance = _provenance(self._around, device, training.data_source)
-        self._run.set_provenance(provenance)
-        tracker = self._tracker(experiment, config, provenance)
+        around, source = self._around, training.data_source
+        record = provenance(device, around.sweep, around.job, source)
+        self._run.set_provenance(record)
+        tracker = self._tracker(experiment, config, record)
         outcome = train(training, self._run, device, self._watch(tracker, config))
         return self._end(outcome, training, device, tracker)
 
-    def _tracker(self, experiment: str, config: Any, provenance: dict[str, Any]) -> Tracker:
+    def _tracker(self, experiment: str, config: Any, record: dict[str, Any]) -> Tracker:
         return Tracker(
             self._run.path,
             self._run.id,
             group=self._around.sweep,
             job_type=experiment,
-            tags=[self._around.sweep, str(provenance["device"])],
-            config={**dataclasses.asdict(config), "commit": provenance["commit"]},
+            tags=[self._around.sweep, str(record["device"])],
+            config={**dataclasses.asdict(config), "commit": record["commit"]},
         )
 
     def _watch(self, tracker: Tracker, config: Any) -> Watch:
         minutes = getattr(getattr(config, "train", None), "checkpoint_minutes", 5.0)
 
         def row(metrics: dict[str, float], arrays: dict[str, NDArray[Any]]) -> None:
-            tracker.log(metrics, {name: tile(array) for name, array in _images(arrays).items()})
+            tracker.log(metrics, arrays)
             self._progress(int(metrics["epoch"]), 0, metrics, now=True)
 
         return Watch(
@@ -233,7 +230,7 @@ class _Attempt:
                 "reason": outcome.reason,
                 "metrics": {k: v for k, v in outcome.metrics.items() if k not in ("epoch", "step")},
                 "seconds": outcome.seconds,
-                "device": _device_name(device),
+                "device": device_name(device),
                 "devices": 1 if device.type == "cuda" else 0,
                 "data_source": training.data_source,
                 "class_names": list(training.class_names),
@@ -271,43 +268,3 @@ def _weights_of_prerequisites(run: RunFolder, config: Any) -> dict[str, dict[str
             )
         found[role] = checkpoint.read_weights(other.weights)
     return found
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-
-
-def _provenance(around: Surroundings, device: torch.device, source: str) -> dict[str, Any]:
-    commit, modified = git_state(ROOT)
-    packages = ("torch", "torchvision", "numpy", "omegaconf", "submitit", "wandb")
-    return {
-        "code": code_hash(ROOT),
-        "commit": commit,
-        "modified": modified,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
-        "device": _device_name(device),
-        "threads": torch.get_num_threads(),
-        "host": socket.gethostname(),
-        "job": around.job,
-        "sweep": around.sweep,
-        "data_source": source,
-        "command": Path(sys.argv[0]).name,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-
-
-def _images(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The arrays that are stacks of grey images, uint8 [N, H, W]."""
-    return {k: v for k, v in arrays.items() if v.dtype == np.uint8 and v.ndim == 3}
-
-
-def tile(stack: NDArray[Any]) -> NDArray[Any]:
-    """Return a stack [N, H, W] as one nearly square picture; the last row is filled with black."""
-    count, height, width = stack.shape
-    columns = int(np.ceil(np.sqrt(count)))
-    rows = -(-count // columns)
-    padded = np.zeros((rows * columns, height, width), stack.dtype)
-    padded[:count] = stack
-    grid = padded.reshape(rows, columns, height, width).transpose(0, 2, 1, 3)
-    return grid.reshape(rows * height, columns * width)

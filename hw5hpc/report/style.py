@@ -175,7 +175,7 @@ def finish(figure: Figure, tables: Tables, title: str) -> Figure:
 def _data(tables: Tables) -> str:
     name, limit = tables.constant("data.name"), tables.constant("data.limit")
     shown = f" · {DATA_TITLES.get(str(name), name)}" if name else ""
-    return shown + (f", first {limit:,} images" if limit else "")
+    return shown + (f", {limit:,} training images" if limit else "")
 
 
 def _notes(tables: Tables) -> list[str]:

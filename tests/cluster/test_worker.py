@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hw5hpc.cluster import worker
-from hw5hpc.cluster.worker import Surroundings, describe, tile, work
+from hw5hpc.cluster.worker import Surroundings, describe, work
 from hw5hpc.experiments import SCHEMAS, rebuild
 from hw5hpc.experiments.classifier.train import Classifier
 from hw5hpc.store import Outputs, RunFolder, State, claim
@@ -153,10 +153,3 @@ def test_a_stop_leaves_a_checkpoint_and_the_next_turn_ends_the_same(
 def test_every_experiment_has_a_config_that_builds() -> None:
     for name in SCHEMAS:
         assert run_id(name, rebuild(name, {}))
-
-
-def test_tile_keeps_the_order() -> None:
-    import numpy as np
-
-    stack = np.arange(3, dtype=np.uint8).reshape(3, 1, 1)
-    assert tile(stack).tolist() == [[0, 1], [2, 0]]

@@ -62,7 +62,7 @@ class CnnTraining:
             model.batch_norm_eps,
             len(self.class_names),
         )
-        return net.to(self._device).to(memory_format=self._layout)  # type: ignore[call-overload,no-any-return]
+        return net.to(self._device).to(memory_format=self._layout)
 
     def _scores(self, images: Tensor) -> Tensor:
         """Return the logits of uint8 images, whose pixels become floats from 0 to 1."""

@@ -1,0 +1,39 @@
+"""Where a result comes from: code, packages, device, job, data."""
+
+import platform
+import socket
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hw5hpc.cluster.freeze import ROOT, code_hash, git_state
+
+
+def device_name(device: torch.device) -> str:
+    """Return the GPU's name, or 'CPU'."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def provenance(device: torch.device, sweep: str, job: str, source: str) -> dict[str, Any]:
+    """Return what a reader needs to trust or repeat a run; no environment, no secrets."""
+    commit, modified = git_state(ROOT)
+    packages = ("torch", "torchvision", "numpy", "omegaconf", "submitit", "wandb")
+    return {
+        "code": code_hash(ROOT),
+        "commit": commit,
+        "modified": modified,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "host": socket.gethostname(),
+        "job": job,
+        "sweep": sweep,
+        "data_source": source,
+        "command": Path(sys.argv[0]).name,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }

@@ -1,0 +1,90 @@
+"""The CNN: its sizes, its feature maps, batch norm, and where its first weights come from."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hw5hpc.engine.random import generator
+from hw5hpc.models.cnn import Cnn
+
+LAYERS = [23_296, 73_856, 147_584, 1_290]
+
+
+def made(batch_norm: bool = False, seed: int = 0) -> Cnn:
+    return Cnn(generator("cpu", seed, "init"), batch_norm)
+
+
+def weighted(net: Cnn) -> list[nn.Conv2d | nn.Linear]:
+    return [layer for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_parameters_layer_by_layer() -> None:
+    net = made()
+    assert [count(layer) for layer in weighted(net)] == LAYERS
+    assert count(net) == sum(LAYERS) == 246_026
+
+
+def test_feature_maps() -> None:
+    net, sides = made().eval(), []
+    maps = torch.zeros(2, 3, 32, 32)
+    for layer in net.features:
+        maps = layer(maps)
+        if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
+            sides.append(tuple(maps.shape[1:]))
+    assert sides == [(64, 22, 22), (64, 11, 11), (128, 9, 9), (128, 7, 7)]
+    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_batch_norm_adds_parameters_and_changes_no_first_weight() -> None:
+    plain, normed = made(), made(batch_norm=True)
+    norms = [layer for layer in normed.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert [layer.num_features for layer in norms] == [64, 128, 128]
+    assert count(normed) - count(plain) == 2 * (64 + 128 + 128)
+    for one, other in zip(weighted(plain), weighted(normed), strict=True):
+        assert torch.equal(one.weight, other.weight)
+
+
+def test_batch_norm_stands_between_convolution_and_relu() -> None:
+    kinds = [type(layer).__name__ for layer in made(batch_norm=True).features]
+    hidden = ["Conv2d", "BatchNorm2d", "ReLU"]
+    assert kinds == [*hidden, "MaxPool2d", *hidden, *hidden]
+
+
+def test_batch_norm_takes_its_momentum_and_epsilon() -> None:
+    net = Cnn(generator("cpu", 0, "init"), True, momentum=0.01, eps=1e-3)
+    norms = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert {(layer.momentum, layer.eps) for layer in norms} == {(0.01, 1e-3)}
+
+
+def test_first_weights_come_from_the_source_alone() -> None:
+    torch.manual_seed(1)
+    one = made().state_dict()
+    torch.manual_seed(2)
+    other, third = made().state_dict(), made(seed=1).state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert not torch.equal(one["features.0.weight"], third["features.0.weight"])
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_weights_are_glorot_uniform_and_biases_zero(index: int) -> None:
+    layer = weighted(made())[index]
+    area = math.prod(layer.weight.shape[2:])
+    outputs, inputs = layer.weight.shape[:2]
+    bound = math.sqrt(6 / (area * (inputs + outputs)))
+    largest = float(layer.weight.detach().abs().max())
+    assert 0.97 * bound < largest <= bound * (1 + 1e-6)
+    assert layer.bias is not None
+    assert not layer.bias.any()
+
+
+def test_filters_are_the_first_layer() -> None:
+    net = made()
+    filters: Tensor = net.filters
+    assert filters.shape == (64, 3, 11, 11)
+    assert filters is net.features[0].weight

@@ -1,0 +1,73 @@
+"""The rules of the project: versions agree, the top level is fixed, modules stay small."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = sorted([*(ROOT / "hw5hpc").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")])
+TOP = {
+    "jobs", "hw5hpc", "sweeps", "slurm", "tests", "docs", ".ci", "env.yaml", "README.md",
+    "pyproject.toml", "requirements.lock", "Makefile", ".gitignore",
+}  # fmt: skip
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def specs(lines: list[str]) -> dict[str, str]:
+    return {Requirement(line).name.lower(): str(Requirement(line).specifier) for line in lines}
+
+
+def test_conda_and_pip_agree() -> None:
+    conda = yaml.safe_load((ROOT / "env.yaml").read_text())["dependencies"]
+    (listed,) = [item["pip"] for item in conda if isinstance(item, dict)]
+    found = specs([line for line in listed if line != "-e ."])
+    tests = specs(PROJECT["optional-dependencies"]["dev"])
+    assert found == {**specs(PROJECT["dependencies"]), "pytest": tests["pytest"]}
+    assert f"python{PROJECT['requires-python']}" in conda
+
+
+def test_the_lock_is_exact_and_satisfies_every_range() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!-]+", line) for line in lines)
+    locked = dict(line.lower().replace("_", "-").split("==") for line in lines)
+    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    for line in wanted:
+        requirement = Requirement(line)
+        version = locked[requirement.name.lower().replace("_", "-")]
+        assert requirement.specifier.contains(version), line
+
+
+def test_the_top_level_is_what_was_agreed() -> None:
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=True
+    )
+    assert {line.split("/")[0] for line in listed.stdout.splitlines()} <= TOP
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_say_what_they_do_and_stay_small(path: Path) -> None:
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), "a module's first line says the one thing it does"
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < 60, node.name
+
+
+def test_every_sweep_that_ships_loads() -> None:
+    from hw5hpc.experiments import SCHEMAS
+    from hw5hpc.report.figures import check_names
+    from hw5hpc.sweep import load
+
+    for path in (ROOT / "sweeps").glob("*.yaml"):
+        for debug in (False, True):
+            sweep = load(path, SCHEMAS, debug=debug)
+            check_names(sweep.report, sweep.experiment, str(path))
