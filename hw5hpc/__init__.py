@@ -1,1 +1,7 @@
 """hw5hpc: one short sweep file in, Slurm GPU arrays run it, plots you can trust come out."""
+
+import os
+
+# OpenMP's threads spin while they wait; where other jobs share the cores that made small training
+# steps 20 to 80 times slower (docs/benchmarks.md). It is read once, when torch is first loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,5 +1,6 @@
 """Run a command line's main function: a user's mistake becomes one line and exit status 2."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +13,9 @@ DONE, RUN_FAILED, WRONG_INPUT = 0, 1, 2
 
 def guard(main: Callable[[], int]) -> int:
     """Return main's exit status; UserError gives 2, Ctrl-C 130, a closed pipe 141."""
+    # Progress must show at once in a log file or a pipe, too.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     try:
         return main()
     except UserError as error:

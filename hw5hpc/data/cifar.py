@@ -3,6 +3,7 @@
 import hashlib
 import io
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ CHECKSUMS = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
+# A folder that is there, however damaged, keeps jobs/fetch_data.py from downloading.
+AGAIN = "remove its folder and run: python jobs/fetch_data.py cifar10"
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]
 
 
@@ -51,10 +54,10 @@ def _read_pickle(path: Path, checksum: str) -> dict[str, Any]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; fetch CIFAR-10 again") from error
+        raise DataError(f"{path}: {error.strerror}; {AGAIN}") from error
     # Nothing is unpickled before it is known to be the official file.
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != checksum:
-        raise DataError(f"{path}: its checksum is wrong (half downloaded?); fetch CIFAR-10 again")
+        raise DataError(f"{path}: its checksum is wrong (half downloaded?); {AGAIN}")
     batch: dict[str, Any] = pickle.loads(content, encoding="latin1")
     return batch
 
@@ -70,7 +73,7 @@ def _read_folders(folder: Path) -> tuple[Arrays, str]:
     if arrays is None:
         arrays = (*_decode(files["train"]), *_decode(files["test"]))
         _save(cache, arrays)
-    copy = "JPEG copy, " if files["train"][0].suffix != ".png" else ""
+    copy = "JPEG copy, " if files["train"][0].suffix.lower() != ".png" else ""
     return arrays, f"CIFAR-10 ({copy}class folders)"
 
 
@@ -97,7 +100,8 @@ def _decode(files: list[Path]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         try:
             with Image.open(path) as picture:
                 pixels = np.asarray(picture.convert("RGB"))
-        except OSError as error:
+        # A broken PNG is a SyntaxError or a ValueError to Pillow.
+        except (OSError, SyntaxError, ValueError) as error:
             raise DataError(f"{path}: damaged image ({error})") from error
         if pixels.shape != (32, 32, 3):
             raise DataError(
@@ -110,15 +114,10 @@ def _decode(files: list[Path]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def _cached(cache: Path) -> Arrays | None:
     """Return the decoded arrays of an earlier call, or None; a cut-off cache counts as none."""
     try:
-        with np.load(cache, allow_pickle=False) as stored:
+        with cache.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = tuple(stored[name] for name in ("a", "b", "c", "d"))
             digest = str(stored["digest"])
-    except (OSError, ValueError, KeyError, EOFError):
-        return None
-    except Exception as error:
-        # zipfile's own error class is no OSError; anything else is a real fault.
-        if type(error).__name__ != "BadZipFile":
-            raise
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     return arrays if digest == _digest(arrays) else None
 

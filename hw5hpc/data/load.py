@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hw5hpc.data import cifar
-from hw5hpc.data.find import CACHE, MNIST_FILES, DataError, check_name, find, idx_file, require
+from hw5hpc.data.find import (
+    CACHE,
+    MNIST_FILES,
+    DataError,
+    check_name,
+    find,
+    idx_file,
+    places,
+    require,
+)
 
 FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
@@ -134,7 +143,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     head = 4 + 4 * content[3]
     if len(content) < head:
         raise DataError(f"{path}: cut off after {len(content)} bytes; fetch it again")
-    shape = tuple(np.frombuffer(content[4:head], ">u4").astype(int))
+    shape = tuple(np.frombuffer(content[4:head], ">u4").tolist())
     if len(content) - head != math.prod(shape):
         raise DataError(
             f"{path}: cut off: {len(content)} bytes do not hold {shape}; fetch it again"
@@ -151,6 +160,8 @@ def _load_idx(name: str, folder: Path | None) -> DataSet:
             raise DataError(f"{folder}: the file {stem}[.gz] is missing; fetch it again")
         arrays.append(read_idx(path))
     train, train_labels, test, test_labels = arrays
+    if (train.ndim, train_labels.ndim, test.ndim, test_labels.ndim) != (3, 1, 3, 1):
+        raise DataError(f"{folder}: images and labels are mixed up; fetch them again")
     if len(train) != len(train_labels) or len(test) != len(test_labels):
         raise DataError(f"{folder}: as many images as labels are needed; fetch them again")
     parts = (
@@ -212,7 +223,7 @@ def fetch(name: str, root: str | None) -> Path:
     found = find(name, root)
     if found is not None:
         return found
-    target = Path(root or CACHE).expanduser()
+    target = places(root)[0] if root else CACHE.expanduser()
     try:
         DOWNLOADS[name](str(target), download=True)
     except (OSError, RuntimeError) as error:
