@@ -111,12 +111,15 @@ def run_on_slurm(args: argparse.Namespace, sweep: Sweep, profile: Profile, outpu
         print(describe(plan, profile))
         print("\n".join(submit.scripts(plan, profile, outputs)))
         return DONE
-    check_data(make_plan(args, sweep, outputs, slurm.Queue().alive))
+    planned = make_plan(args, sweep, outputs, slurm.Queue().alive)
+    check_data(planned)
+    outputs.check_writable()
+    if not planned.empty:
+        slurm.preflight(profile, outputs.existing)
     with submit.locked(outputs):
         plan = make_plan(args, sweep, outputs, slurm.Queue().alive)
         print(describe(plan, profile))
         if not plan.empty:
-            slurm.preflight(profile, outputs.root)
             submission = submit.send(plan, profile, outputs)
             print(next_steps(args, submission, sweep, outputs))
     return wait(sweep, outputs) if args.wait else DONE

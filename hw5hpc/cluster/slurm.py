@@ -163,7 +163,6 @@ def preflight(profile: Profile, out: Path) -> None:
 
 def _check_shared_folder(profile: Profile, out: Path) -> None:
     """Look for a file of the output folder from a node, if one is free at once."""
-    out.mkdir(parents=True, exist_ok=True)
     words = ["srun", "--immediate=10", "--time=1", "--nodes=1", "--ntasks=1", "--mem=100M"]
     for name in ("partition", "account", "qos", "constraint"):
         if getattr(profile, name):

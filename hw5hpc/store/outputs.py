@@ -82,17 +82,22 @@ class Outputs:
     def sweep(self, name: str) -> SweepFolder:
         return SweepFolder(self.root / "sweeps" / name)
 
+    @property
+    def existing(self) -> Path:
+        """The output folder, or its nearest parent that exists."""
+        folder = self.root
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        return folder
+
     def check_writable(self) -> None:
         """Raise StoreError when nothing can be written here; nothing stays behind.
 
         Raises:
             StoreError: the folder (or its nearest existing parent) is not a writable folder.
         """
-        folder = self.root
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
         try:
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=".hw5hpc-") as probe:
+            with tempfile.NamedTemporaryFile(dir=self.existing, prefix=".hw5hpc-") as probe:
                 os.fsync(probe.fileno())
         except OSError as error:
             raise StoreError(f"--out {self.root}: cannot be written: {error.strerror}") from error

@@ -12,7 +12,8 @@ from hw5hpc.sweep import load
 
 ROOT = Path(__file__).resolve().parents[2]
 SPICE = [
-    "\n", ":", "- ", "[", "]", "{", "}", "'", '"', "#", "&a", "*a", "!!python/object", "${", "$(id)",
+    "\n", ":", "- ", "[", "]", "{", "}", "'", '"', "#", "&a", "*a", "!!python/object", "${",
+    "$(id)",
     ";", "\t", "null", "1e999", "-1", "nan", ".inf", "\0", "\u2028", "é", "0x10", "true", "---\n",
     "#SBATCH --uid=0", "<<: ", "? ", "|", ">", "%", "@", "`", "range", "logspace", "12:30:45",
 ]  # fmt: skip
