@@ -67,7 +67,9 @@ def main() -> int:
     else:
         from rich.console import Console
 
-        Console().print(follow.table(rows, f"{folder.name}: {follow.summary(rows)}"))
+        # A pipe has no width of its own, and cut cells help nobody.
+        width = None if sys.stdout.isatty() else 160
+        Console(width=width).print(follow.table(rows, f"{folder.name}: {follow.summary(rows)}"))
     return RUN_FAILED if any(row.status.state is State.FAILED for row in rows) else DONE
 
 

@@ -36,6 +36,7 @@ class Standing:
     log: str
     left: float | None
     headline: str
+    last: str
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -65,9 +66,10 @@ def standings(
         if status.state in (State.QUEUED, State.RUNNING, State.INTERRUPTED):
             status = _checked(status, job, job_alive, holder(run) is not None)
         value = status.metrics.get(headline)
-        shown = f"{headline} {value:.4g}" if value is not None else ""
+        shown = f"{value:.4g}" if value is not None else ""
         path = str(sweep.log_of(job)) if job else ""
-        found.append(Standing(run.id, row, status, path, _left(run.timing(), status), shown))
+        left = _left(run.timing(), status)
+        found.append(Standing(run.id, row, status, path, left, headline, shown))
     return found
 
 
@@ -91,7 +93,8 @@ def table(rows: Sequence[Standing], title: str) -> Table:
     """Return the rows as a table for the terminal."""
     made = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
     swept = list(rows[0].swept) if rows else []
-    for name in ("run", *swept, "state", "epoch", "left", "last", "reason"):
+    headline = rows[0].headline if rows else "metric"
+    for name in ("run", *swept, "state", "epoch", "left", headline, "reason"):
         made.add_column(name, no_wrap=name in ("run", "state"))
     for row in rows:
         status = row.status
@@ -106,7 +109,7 @@ def table(rows: Sequence[Standing], title: str) -> Table:
             str(status.state),
             epochs,
             left,
-            row.headline,
+            row.last,
             reason,
         ]
         made.add_row(*[Text(cell) for cell in cells])

@@ -150,6 +150,7 @@ def _points(file: SweepFile, schema: Schema) -> tuple[tuple[Point, ...], tuple[s
         excluded = [_checked(schema, block) for block in file.exclude]
         swept = [key for block in (file.grid, *file.zip, *file.points) for key in block]
         keys = tuple(dict.fromkeys(swept))
+        _check_once(key for block in (file.grid, *file.zip) for key in block)
         for key in keys:
             schema.check(key, schema.defaults.get(key))
         found: dict[str, Point] = {}
@@ -162,6 +163,14 @@ def _points(file: SweepFile, schema: Schema) -> tuple[tuple[Point, ...], tuple[s
     if not found:
         raise SweepError(f"{file.path}: no points are left; 'exclude' leaves out every one")
     return tuple(found.values()), keys
+
+
+def _check_once(keys: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            raise ValueError(f"key {key!r} is swept twice, in 'grid' and 'zip' blocks")
+        seen.add(key)
 
 
 def _checked(schema: Schema, block: Block) -> Block:

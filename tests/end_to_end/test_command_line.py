@@ -1,15 +1,19 @@
 """The command lines as a user types them: bad input, --debug, and a second identical call."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SWEEP = "experiment: gan\nconfig: {data.name: synthetic, data.limit: 256, train.epochs: 1}\n" + (
-    "grid: {gan.unroll_steps: [0, 1]}\n"
+SWEEP = (
+    "experiment: gan\nconfig: {data.name: synthetic, data.limit: 256, train.epochs: 1, score.classifier_epochs: 1, score.samples: 300}\n"
+    + ("grid: {gan.unroll_steps: [0, 1]}\n")
 )
 
 
@@ -117,3 +121,47 @@ def test_status_of_an_unknown_sweep(tmp_path: Path) -> None:
     done = run("jobs/status.py", "nothing", "--out", tmp_path)
     assert done.returncode == 2
     assert "no sweep was submitted here yet" in done.stderr
+
+
+def test_a_stopped_local_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "long.yaml"
+    path.write_text(SWEEP.replace("train.epochs: 1", "train.epochs: 40"))
+    words = [sys.executable, "-u", "jobs/submit.py", str(path), "--local", "--out", str(tmp_path)]
+    with subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as job:
+        rows = list((tmp_path / "runs").glob("*/metrics.jsonl"))
+        while not any("loss_generator" in row.read_text() for row in rows):
+            assert job.poll() is None
+            time.sleep(0.05)
+            rows = list((tmp_path / "runs").glob("*/metrics.jsonl"))
+        job.send_signal(signal.SIGINT)
+        _, message = job.communicate(timeout=60)
+    assert job.returncode == 130
+    assert b"run the same command to go on" in message
+    assert len(list(tmp_path.glob("runs/*/checkpoint.pt"))) == 1
+    again = submit(path, "--local", "--out", tmp_path)
+    assert again.returncode == 0, again.stderr
+    for rows_path in tmp_path.glob("runs/*/metrics.jsonl"):
+        epochs = [json.loads(line)["epoch"] for line in rows_path.read_text().splitlines()]
+        assert epochs == list(range(1, len(epochs) + 1))
+
+
+def test_failed_points_wait_for_retry_failed(sweep: Path, tmp_path: Path) -> None:
+    """A classifier that cannot be loaded fails its GANs; mended, only --retry-failed sends them."""
+    out = tmp_path / "out"
+    assert submit(sweep, "--local", "--out", out, "gan.unroll_steps=0").returncode == 0
+    (weights,) = (path for path in out.glob("runs/*/artifacts/weights.pt") if _is_classifier(path))
+    content = weights.read_bytes()
+    weights.write_bytes(b"damaged")
+    failed = submit(sweep, "--local", "--out", out)
+    assert failed.returncode == 1
+    weights.write_bytes(content)
+    left = submit(sweep, "--local", "--out", out)
+    assert "--retry-failed" in left.stdout
+    assert left.returncode == 1
+    assert submit(sweep, "--local", "--retry-failed", "--out", out).returncode == 0
+
+
+def _is_classifier(weights: Path) -> bool:
+    return "experiment: classifier" in (weights.parents[1] / "config.yaml").read_text()

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slurm
 
 SWEEP = """
 experiment: gan
-config: {data.name: synthetic, data.limit: 256, train.epochs: 2}
+config: {data.name: synthetic, data.limit: 256, train.epochs: 2, score.classifier_epochs: 1}
 grid:
   gan.unroll_steps: [0, 1]
   seed: [0, 1]

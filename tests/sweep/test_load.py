@@ -134,6 +134,7 @@ def test_a_thousand_points_take_less_than_a_second(write: Write) -> None:
         ("experiment: gan\ngrid: {seed: [1, 1]}\n", "two points are the same run"),
         ("experiment: gan\ngrid: {gan: [1]}\n", "is a group"),
         ("experiment: gan\nzip: [{seed: [1, 2], optim.lr: [1]}]\n", "differ in length"),
+        ("experiment: gan\ngrid: {seed: [1]}\nzip: [{seed: [1]}]\n", "'seed' is swept twice"),
         ("experiment: gan\nexclude: [{seed: 0}]\n", "no points are left"),
         ("experiment: gan\nconfig: [1]\n", "'config' takes 'key: value'"),
         ("experiment: gan\nreport: losses\n", "list of figure names"),
