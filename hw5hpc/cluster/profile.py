@@ -48,6 +48,12 @@ class Profile:
         for name in ("mem_gb", "cpus_per_task", "nodes", "tasks_per_node", "max_parallel"):
             _check_least(self, name, 1)
         _check_least(self, "gpus_per_node", 0)
+        for name in ("nodes", "tasks_per_node", "gpus_per_node"):
+            # Silently leaving GPUs idle would be worse than refusing them.
+            if getattr(self, name) > 1:
+                raise FieldError(
+                    name, f"takes 1: a run trains on one GPU, got {getattr(self, name)}"
+                )
         _check_least(self, "signal_seconds", 1)
         if self.pack != "auto" and not re.fullmatch(r"[1-9][0-9]{0,5}", self.pack):
             raise FieldError("pack", f"takes auto or a whole number from 1, got {self.pack!r}")

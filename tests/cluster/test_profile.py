@@ -21,7 +21,7 @@ def test_every_profile_that_ships_is_valid(name: str) -> None:
 
 
 def test_the_sweeps_block_wins() -> None:
-    assert load({"time": "00:10:00", "gpus_per_node": 2, "pack": 3}).minutes == 10
+    assert load({"time": "00:10:00", "gpus_per_node": 0, "pack": 3}).minutes == 10
     assert load({"pack": 3}).pack == "3"
 
 
@@ -40,6 +40,8 @@ def test_times(text: str, minutes: int) -> None:
         ({"gpus_per_node": -1}, "at least 0"),
         ({"gpus_per_node": "many"}, "takes int"),
         ({"nodes": 0}, "at least 1"),
+        ({"nodes": 2}, "a run trains on one GPU"),
+        ({"gpus_per_node": 4}, "a run trains on one GPU"),
         ({"time": "soon"}, "HH:MM:SS"),
         ({"time": "00:00:00"}, "at least one minute"),
         ({"pack": "some"}, "auto or a whole number"),

@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SWEEP = (
-    "experiment: gan\nconfig: {data.name: synthetic, data.limit: 256, train.epochs: 1, score.classifier_epochs: 1, score.samples: 300}\n"
-    + ("grid: {gan.unroll_steps: [0, 1]}\n")
-)
+SWEEP = """
+experiment: gan
+config:
+  data: {name: synthetic, limit: 256}
+  train.epochs: 1
+  score: {classifier_epochs: 1, samples: 300}
+grid: {gan.unroll_steps: [0, 1]}
+"""
 
 
 def run(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
