@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -257,13 +256,3 @@ def submit(made: submitit.SlurmExecutor, tasks: Sequence[Any], largest: int) -> 
 def cancel(jobs: Sequence[str]) -> None:
     if jobs:
         subprocess.run(["scancel", *jobs], capture_output=True, timeout=60)
-
-
-def wait_for(job: str, seconds: float) -> bool:
-    """Return whether a job left the queue within this time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if not Queue().alive(job):
-            return True
-        time.sleep(2)
-    return False

@@ -5,13 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hw5hpc.data.load import load
-from hw5hpc.engine.batches import Batches
 from hw5hpc.engine.loop import Evaluation
 from hw5hpc.engine.random import generator
 from hw5hpc.engine.unroll import Flat, GanHyper, GanState, gan_step
 from hw5hpc.experiments.classifier.train import SHAPE, flat
 from hw5hpc.experiments.gan.config import GanConfig
+from hw5hpc.experiments.supervised import OnImages
 from hw5hpc.metrics.classes import spread
 from hw5hpc.models.mlp import Mlp, classifier_widths, discriminator_widths, generator_widths
 
@@ -19,7 +18,7 @@ GRID = 64
 CHUNK = 1000
 
 
-class Gan:
+class Gan(OnImages):
     """A GAN whose generator steps look `gan.unroll_steps` discriminator steps ahead.
 
     See engine.loop.Training for the methods; the step itself is engine.unroll.gan_step.
@@ -28,13 +27,8 @@ class Gan:
     def __init__(
         self, config: GanConfig, device: torch.device, weights: dict[str, dict[str, Tensor]]
     ) -> None:
-        self._config, self._device = config, device
-        self._data = load(config.data.name, config.data.root, config.data.limit, SHAPE).to(device)
-        self.class_names, self.data_source = self._data.class_names, self._data.source
-        self.seed, self.epochs = config.seed, config.train.epochs
-        count, size = len(self._data.train_images), config.train.batch_size
-        self._batches = Batches(count, size, config.seed, device)
-        self.steps_per_epoch = self._batches.per_epoch
+        super().__init__(config, device, SHAPE)
+        self._config = config
         self._nets = self._networks()
         self._classifier = Mlp(classifier_widths(), generator("cpu", 0, "unused")).to(device)
         self._classifier.load_state_dict(weights["classifier"])
