@@ -173,6 +173,8 @@ def finish(figure: Figure, tables: Tables, title: str) -> Figure:
 
 
 def _data(tables: Tables) -> str:
+    if tables.source:
+        return f" · {tables.source}"
     name, limit = tables.constant("data.name"), tables.constant("data.limit")
     shown = f" · {DATA_TITLES.get(str(name), name)}" if name else ""
     return shown + (f", {limit:,} training images" if limit else "")

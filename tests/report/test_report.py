@@ -1,0 +1,156 @@
+"""From run folders to tables, intervals, claims, figures and pages, on any mixture of runs."""
+
+import dataclasses
+import shutil
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from hw5hpc.errors import UserError
+from hw5hpc.report.aggregate import aggregate
+from hw5hpc.report.claims import judge
+from hw5hpc.report.collect import collect
+from hw5hpc.report.figures import FIGURES, NothingToDraw, check_names
+from hw5hpc.report.statistics import estimate, welch
+from hw5hpc.report.tables import Tables
+from hw5hpc.store import State, Status
+
+matplotlib.use("Agg")
+SWEEP_OF = {
+    "gan": "unroll_depth",
+    "cnn": "batch_norm",
+    "ring": "ring_unroll",
+    "softmax": "softmax_shift",
+    "classifier": "classifier",
+}
+DRAWN = [(name, experiment) for name, entry in FIGURES.items() for experiment in entry.experiments]
+
+
+def tables_of(fake: Any, name: str, **options: Any) -> Tables:
+    made = fake(name, **options)
+    return collect(made.outputs, made.folder)
+
+
+def test_the_interval_is_scipys() -> None:
+    values = [1.0, 2.0, 4.0, 7.0]
+    found = estimate(values)
+    low, high = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    assert (found.n, found.mean) == (4, 3.5)
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_one_seed_has_no_interval() -> None:
+    found = estimate([2.0])
+    assert (found.n, found.mean) == (1, 2.0)
+    assert np.isnan(found.low) and np.isnan(found.high)
+
+
+def test_welch_is_scipys() -> None:
+    first, second = [1.0, 2.0, 3.0, 5.0], [2.0, 6.0, 9.0]
+    found = welch(first, second)
+    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize(("name", "experiment"), DRAWN)
+def test_every_figure_draws_with_title_and_axes(fake: Any, name: str, experiment: str) -> None:
+    sweep = "learning_rate" if name == "accuracy_vs_lr" else SWEEP_OF[experiment]
+    figure = FIGURES[name].draw(tables_of(fake, sweep))
+    assert figure.get_suptitle()
+    assert any(axes.has_data() or axes.tables for axes in figure.axes)
+
+
+@pytest.mark.parametrize(("name", "experiment"), DRAWN)
+def test_no_figure_breaks_on_a_sweep_that_has_not_begun(
+    fake: Any, name: str, experiment: str
+) -> None:
+    made = fake(SWEEP_OF[experiment])
+    for identifier in made.ids:
+        shutil.rmtree(made.outputs.run(identifier).path)
+    with pytest.raises(NothingToDraw):
+        FIGURES[name].draw(collect(made.outputs, made.folder))
+
+
+def test_the_drawn_line_is_the_mean_of_the_csv(fake: Any) -> None:
+    made = fake("unroll_depth")
+    aggregate(made.outputs, made.folder)
+    rows = pd.read_csv(made.folder.report / "curves.csv")
+    wanted = rows[rows["gan.unroll_steps"] == 5].groupby("epoch")["loss_generator"].mean()
+    figure = FIGURES["losses"].draw(collect(made.outputs, made.folder))
+    lines = [line.get_ydata() for axes in figure.axes for line in axes.get_lines()]
+    assert any(len(line) == len(wanted) and np.allclose(line, wanted) for line in lines)
+
+
+def test_every_run_is_a_row_whatever_became_of_it(fake: Any) -> None:
+    made = fake("unroll_depth")
+    shutil.rmtree(made.run(0).path)
+    (made.run(1).path / "result.json").write_text("{")
+    made.run(2).set_status(Status(state=State.NEW).to(State.FAILED, reason="no memory"))
+    (made.run(2).path / "result.json").unlink()
+    with made.run(3).metrics_path.open("a") as file:
+        file.write('{"epoch": 11, "loss_gen')
+    (made.run(4).path / "config.yaml").write_text("[")
+    result = aggregate(made.outputs, made.folder)
+    rows = pd.read_csv(made.folder.report / "results.csv", dtype={"run": str})
+    assert list(rows["run"]) == made.ids
+    assert rows["state"][2] == "failed"
+    assert rows["reason"][2] == "no memory"
+    assert any(made.ids[0] in sentence for sentence in result.missing)
+    assert pd.isna(rows["classes_covered"][0])
+
+
+def test_text_from_files_is_escaped(fake: Any) -> None:
+    made = fake("unroll_depth")
+    evil = "<script>alert('x')</script>"
+    (made.run(0).path / "result.json").unlink()
+    made.run(0).set_status(Status(state=State.NEW).to(State.FAILED, reason=evil))
+    page = aggregate(made.outputs, made.folder).index.read_text()
+    assert evil not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_single_seed_is_labelled(fake: Any) -> None:
+    tables = tables_of(fake, "unroll_depth", grid={"seed": [0]})
+    title = FIGURES["losses"].draw(tables).get_suptitle()
+    assert "single seed" in title
+    assert all("one seed" in verdict.verdict for verdict in judge(tables))
+
+
+def test_claims_follow_the_numbers(fake: Any) -> None:
+    tables = tables_of(fake, "unroll_depth")
+    assert len(judge(tables)) == 7, "collapse, and two claims for each of three depths"
+    deep = tables.results["gan.unroll_steps"] == 10
+    for better, verdict in ((True, "holds"), (False, "does not hold")):
+        values = np.where(deep == better, 9.0, 2.0) + 0.1 * tables.results["seed"]
+        results = tables.results.assign(classes_covered=values)
+        verdicts = judge(dataclasses.replace(tables, results=results))
+        (found,) = [v for v in verdicts if "K = 10" in v.sentence and "more" in v.sentence]
+        assert found.verdict == verdict
+
+
+def test_the_report_lists_only_what_was_asked_for(fake: Any) -> None:
+    made = fake("unroll_depth", report=["losses"])
+    aggregate(made.outputs, made.folder)
+    names = {path.name for path in made.folder.report.glob("*.png")}
+    assert names == {"losses.png"}
+    assert (made.folder.report / "losses.pdf").exists()
+    assert (made.folder.report / "summary.md").read_text().startswith("# unroll_depth")
+
+
+def test_a_report_written_twice_is_the_same(fake: Any) -> None:
+    made = fake("unroll_depth", report=["losses", "mode_coverage"])
+    aggregate(made.outputs, made.folder)
+    first = {path.name: path.read_bytes() for path in made.folder.report.iterdir()}
+    aggregate(made.outputs, made.folder)
+    assert first == {path.name: path.read_bytes() for path in made.folder.report.iterdir()}
+
+
+def test_unknown_and_unfit_figures_are_refused() -> None:
+    with pytest.raises(UserError, match="Did you mean 'losses'"):
+        check_names(["loses"], "gan", "x.yaml")
+    with pytest.raises(UserError, match="not made for experiment"):
+        check_names(["confusion"], "gan", "x.yaml")
