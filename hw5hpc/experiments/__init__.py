@@ -8,6 +8,7 @@ from typing import Any
 from hw5hpc.experiments.classifier.config import ClassifierConfig
 from hw5hpc.experiments.cnn.config import CnnConfig
 from hw5hpc.experiments.gan.config import GanConfig
+from hw5hpc.experiments.ring.config import RingConfig
 from hw5hpc.sweep.schema import Schema
 
 
@@ -31,6 +32,7 @@ EXPERIMENTS: dict[str, Entry] = {
         ClassifierConfig, "hw5hpc.experiments.classifier.train:Classifier", "test_accuracy"
     ),
     "cnn": Entry(CnnConfig, "hw5hpc.experiments.cnn.train:CnnTraining", "test_accuracy"),
+    "ring": Entry(RingConfig, "hw5hpc.experiments.ring.train:Ring", "modes_covered"),
     "gan": Entry(GanConfig, "hw5hpc.experiments.gan.train:Gan", "classes_covered"),
 }
 

@@ -1,0 +1,39 @@
+"""The ring's config."""
+
+from dataclasses import dataclass, field
+
+from hw5hpc.experiments.config import TrainConfig, above, at_least
+from hw5hpc.experiments.gan.config import GanOptimConfig, UnrollConfig
+
+
+@dataclass(frozen=True)
+class MixtureConfig:
+    """The mixture, how many samples are judged, and how many steps make an epoch."""
+
+    modes: int = 8
+    radius: float = 1.0
+    std: float = 0.02
+    samples: int = 2500
+    steps_per_epoch: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("modes", "samples", "steps_per_epoch"):
+            at_least(self, name, 1)
+        above(self, "radius", 0)
+        above(self, "std", 0)
+
+
+@dataclass(frozen=True)
+class RingConfig:
+    """Eight Gaussians on a ring (Metz et al. 2016, section 3.1), measured after each epoch."""
+
+    seed: int = 0
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=25, batch_size=512))
+    optim: GanOptimConfig = field(
+        default_factory=lambda: GanOptimConfig(lr=1e-3, lr_discriminator=1e-4)
+    )
+    gan: UnrollConfig = field(default_factory=lambda: UnrollConfig(noise_size=256))
+    ring: MixtureConfig = field(default_factory=MixtureConfig)
+
+    def __post_init__(self) -> None:
+        at_least(self, "seed", 0)
