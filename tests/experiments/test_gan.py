@@ -1,0 +1,94 @@
+"""The GAN and its classifier: accuracy on real data, what a run leaves, exact resuming."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hw5hpc.engine.loop import Watch, train
+from hw5hpc.experiments import prerequisites, rebuild
+from hw5hpc.experiments.classifier.train import Classifier
+from hw5hpc.experiments.gan.train import Gan
+from hw5hpc.metrics.classes import spread
+from hw5hpc.store import Outputs, RunFolder, State
+
+CPU = torch.device("cpu")
+SMALL = {
+    "data.name": "synthetic",
+    "data.limit": 128,
+    "train.epochs": 3,
+    "train.batch_size": 32,
+    "score.samples": 200,
+}
+
+
+@pytest.mark.data
+def test_the_classifier_is_right_often_enough_on_fashion_mnist(
+    tmp_path: Path, fashion_mnist: Path
+) -> None:
+    gan = rebuild("gan", {})
+    ((experiment, config),) = prerequisites(gan).values()
+    run = Outputs(tmp_path).run("classifier")
+    run.create(experiment, {})
+    outcome = train(Classifier(config, CPU, {}), run, CPU, Watch())
+    assert outcome.metrics["test_accuracy"] >= 0.86
+
+
+def gan_of(**changes: Any) -> Gan:
+    classifier = Classifier(rebuild("classifier", {"data.name": "synthetic"}), CPU, {})
+    config = rebuild("gan", {**SMALL, **changes})
+    return Gan(config, CPU, {"classifier": classifier.weights()})
+
+
+def run_of(folder: Path) -> RunFolder:
+    run = Outputs(folder).run("gan")
+    run.create("gan", {})
+    return run
+
+
+def test_a_run_keeps_samples_at_three_stages_and_its_measures(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    outcome = train(gan_of(), run, CPU, Watch())
+    assert outcome.state is State.FINISHED
+    arrays = run.arrays()
+    assert sorted(arrays["samples"]) == [1, 2, 3]
+    assert arrays["samples"][3].shape == (64, 28, 28)
+    assert arrays["samples"][3].dtype == np.uint8
+    assert arrays["label_histogram"][3].sum() == 200
+    assert {"classes_covered", "entropy", "total_variation", "kl_uniform"} <= outcome.metrics.keys()
+    assert 0 <= outcome.metrics["classifier_accuracy"] <= 1
+
+
+def test_an_unrolled_run_resumes_bit_identically(tmp_path: Path) -> None:
+    straight, stopped = run_of(tmp_path / "a"), run_of(tmp_path / "b")
+    train(gan_of(**{"gan.unroll_steps": 2}), straight, CPU, Watch())
+    looks = iter([False] * 6 + [True])
+    first = train(gan_of(**{"gan.unroll_steps": 2}), stopped, CPU, Watch(stop=lambda: next(looks)))
+    assert first.state is State.INTERRUPTED
+    train(gan_of(**{"gan.unroll_steps": 2}), stopped, CPU, Watch())
+    assert straight.metrics_path.read_bytes() == stopped.metrics_path.read_bytes()
+    for epoch, grid in straight.arrays()["samples"].items():
+        assert np.array_equal(grid, stopped.arrays()["samples"][epoch])
+
+
+def test_spread_of_uniform_and_of_one_class() -> None:
+    even = spread(torch.arange(1000) % 10, 10)
+    assert (even.covered, even.total_variation) == (10, pytest.approx(0.0))
+    assert even.entropy == pytest.approx(np.log(10))
+    one = spread(torch.zeros(1000, dtype=torch.int64), 10)
+    assert (one.covered, one.total_variation) == (1, pytest.approx(0.9))
+    assert one.kl_uniform == pytest.approx(np.log(10))
+
+
+@pytest.mark.parametrize(("count", "covered"), [(9, 1), (10, 2)])
+def test_a_tenth_of_the_uniform_share_covers_a_class(count: int, covered: int) -> None:
+    labels = torch.zeros(1000, dtype=torch.int64)
+    labels[:count] = 4
+    assert spread(labels, 10).covered == covered
+
+
+def test_no_labels_are_refused() -> None:
+    with pytest.raises(ValueError, match="no labels"):
+        spread(torch.zeros(0, dtype=torch.int64), 10)
