@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -16,6 +17,9 @@ from hw5hpc.experiments import SCHEMAS
 from hw5hpc.report.figures import check_names
 from hw5hpc.store import Outputs, State
 from hw5hpc.sweep import Sweep, load
+
+if TYPE_CHECKING:
+    from hw5hpc.cluster.submit import Submission
 
 EPILOG = """\
 examples:
@@ -119,9 +123,14 @@ def run_on_slurm(args: argparse.Namespace, sweep: Sweep, profile: Profile, outpu
     with submit.locked(outputs):
         plan = make_plan(args, sweep, outputs, slurm.Queue().alive)
         print(describe(plan, profile))
-        if not plan.empty:
+        if plan.empty:
+            # The points may all be another sweep's work; this one's report needs its own list.
+            planning.register(plan, outputs)
+        else:
             submission = submit.send(plan, profile, outputs)
             print(next_steps(args, submission, sweep, outputs))
+    if plan.empty and not plan.count(State.RUNNING):
+        return report(sweep, outputs)
     return wait(sweep, outputs) if args.wait else DONE
 
 
@@ -177,9 +186,11 @@ def describe(plan: Plan, profile: Profile | None = None) -> str:
     return "\n".join(lines)
 
 
-def next_steps(args: argparse.Namespace, submission: object, sweep: Sweep, outputs: Outputs) -> str:
+def next_steps(
+    args: argparse.Namespace, submission: "Submission", sweep: Sweep, outputs: Outputs
+) -> str:
     out = "" if args.out == Path("outputs") else f" --out {args.out}"
-    arrays, last = submission.arrays, submission.report  # type: ignore[attr-defined]
+    arrays, last = submission.arrays, submission.report
     return "\n".join(
         [
             f"submitted: {' '.join(arrays)}, then the report: {last}",

@@ -9,6 +9,7 @@ from hw5hpc.experiments.classifier.config import ClassifierConfig
 from hw5hpc.experiments.cnn.config import CnnConfig
 from hw5hpc.experiments.gan.config import GanConfig
 from hw5hpc.experiments.ring.config import RingConfig
+from hw5hpc.experiments.softmax.config import SoftmaxConfig
 from hw5hpc.sweep.schema import Schema
 
 
@@ -33,6 +34,9 @@ EXPERIMENTS: dict[str, Entry] = {
     ),
     "cnn": Entry(CnnConfig, "hw5hpc.experiments.cnn.train:CnnTraining", "test_accuracy"),
     "ring": Entry(RingConfig, "hw5hpc.experiments.ring.train:Ring", "modes_covered"),
+    "softmax": Entry(
+        SoftmaxConfig, "hw5hpc.experiments.softmax.train:SoftmaxShift", "error_naive", 17
+    ),
     "gan": Entry(GanConfig, "hw5hpc.experiments.gan.train:Gan", "classes_covered"),
 }
 

@@ -80,6 +80,12 @@ def test_a_sweep_ends_in_a_report_and_is_not_sent_twice(sweep: Path) -> None:
     assert again.returncode == 0
     assert "nothing to submit: all points are finished" in again.stdout
     assert len((folder / "submissions.jsonl").read_text().splitlines()) == 1
+    # Another sweep of points that are all finished has its own report at once.
+    other = sweep.rename(sweep.with_name("tiny_too.yaml"))
+    other.write_text(SWEEP.replace("[0, 1]", "[0]"))
+    assert submit(other, "--wait").returncode == 0
+    lines = (folder.with_name("tiny_too") / "report" / "results.csv").read_text().splitlines()
+    assert len(lines) == 2
 
 
 def test_a_dry_run_touches_nothing(sweep: Path) -> None:

@@ -50,8 +50,11 @@ def _kind(
     bad = sorted(rows.loc[_broken(rows, column), X].astype(float).unique())
     # Crosses of several formats at one offset stand one below the other.
     height = 0.97 - 0.05 * style.PALETTE.index(look.colour)
-    axes.plot(bad, [height] * len(bad), "x", color=look.colour, markersize=7, markeredgewidth=2,
-              transform=axes.get_xaxis_transform(), clip_on=False)  # fmt: skip
+    (crosses,) = axes.plot(bad, [height] * len(bad), "x", color=look.colour, markersize=7,
+                           markeredgewidth=2, transform=axes.get_xaxis_transform(),
+                           clip_on=False)  # fmt: skip
+    # The layout would reserve room for them as if they stood outside the axes.
+    crosses.set_in_layout(False)
 
 
 def _broken(rows: pd.DataFrame, column: str) -> "pd.Series[bool]":

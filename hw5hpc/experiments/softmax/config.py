@@ -1,0 +1,34 @@
+"""The softmax experiment's config."""
+
+from dataclasses import dataclass, field
+
+from hw5hpc.experiments.config import at_least, one_of
+
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class ShiftConfig:
+    """Random logits [rows, classes], the offset added to all of them, and the number format."""
+
+    offset: float = 0.0
+    dtype: str = "float32"
+    rows: int = 1000
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        at_least(self, "offset", 0)
+        one_of(self, "dtype", DTYPES)
+        at_least(self, "rows", 1)
+        at_least(self, "classes", 1)
+
+
+@dataclass(frozen=True)
+class SoftmaxConfig:
+    """One offset in one number format."""
+
+    seed: int = 0
+    softmax: ShiftConfig = field(default_factory=ShiftConfig)
+
+    def __post_init__(self) -> None:
+        at_least(self, "seed", 0)

@@ -1,0 +1,60 @@
+"""Measure what an offset does to both ways of computing the softmax; nothing is trained."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hw5hpc.engine.loop import Evaluation
+from hw5hpc.engine.random import generator
+from hw5hpc.experiments.softmax.config import SoftmaxConfig
+from hw5hpc.models.softmax import naive, shifted
+
+
+class SoftmaxShift:
+    """One measurement in the form of a one-step run; see engine.loop.Training."""
+
+    epochs = steps_per_epoch = 1
+    class_names: tuple[str, ...] = ()
+    data_source = "standard normal logits (made on the fly)"
+
+    def __init__(
+        self, config: SoftmaxConfig, device: torch.device, weights: dict[str, dict[str, Tensor]]
+    ) -> None:
+        self.seed, self._shift, self._device = config.seed, config.softmax, device
+
+    def start(self) -> Evaluation:
+        return Evaluation()
+
+    def step(self, epoch: int, index: int) -> tuple[dict[str, Tensor], int]:
+        return {}, 1
+
+    def evaluate(self, epoch: int) -> Evaluation:
+        """Largest error against the softmax without offset, which exact arithmetic would give."""
+        shift = self._shift
+        source = generator("cpu", self.seed, "logits")
+        size = (shift.rows, shift.classes)
+        dtype: torch.dtype = getattr(torch, shift.dtype)
+        # The logits are exact in every format: rounding them is not the question here.
+        logits = torch.randn(size, generator=source).to(torch.bfloat16).half().double()
+        reference = torch.softmax(logits, dim=-1)
+        moved = (logits + shift.offset).to(self._device, dtype)
+        metrics: dict[str, float] = {}
+        for name, method in (("naive", naive), ("shifted", shifted)):
+            found = method(moved).double().cpu()
+            metrics[f"error_{name}"] = float((found - reference).abs().max())
+            metrics[f"nan_{name}"] = int(found.isnan().sum())
+            metrics[f"inf_{name}"] = int(found.isinf().sum())
+        return Evaluation(metrics)
+
+    def finish(self) -> Evaluation:
+        return Evaluation()
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """There is nothing to continue."""
+
+    def weights(self) -> dict[str, Tensor]:
+        return {}

@@ -1,0 +1,34 @@
+"""The softmax experiment: what an offset does in each number format."""
+
+import math
+
+import pytest
+import torch
+
+from hw5hpc.experiments import rebuild
+from hw5hpc.experiments.softmax.train import SoftmaxShift
+
+
+def measure(dtype: str, offset: float) -> dict[str, float]:
+    config = rebuild("softmax", {"softmax.dtype": dtype, "softmax.offset": offset})
+    return SoftmaxShift(config, torch.device("cpu"), {}).evaluate(1).metrics
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_both_are_right_without_an_offset(dtype: str) -> None:
+    found = measure(dtype, 0.0)
+    precision = torch.finfo(getattr(torch, dtype)).eps
+    assert found["error_naive"] < 4 * precision
+    assert found["error_shifted"] < 4 * precision
+
+
+def test_the_naive_form_breaks_and_the_shifted_one_does_not() -> None:
+    found = measure("float32", 100.0)
+    assert math.isnan(found["error_naive"])
+    assert found["nan_naive"] == 10_000
+    assert found["nan_shifted"] == 0
+    assert found["error_shifted"] < 1e-6
+
+
+def test_an_infinite_input_cannot_be_repaired() -> None:
+    assert measure("float16", 1e5)["nan_shifted"] > 0
