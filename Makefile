@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 DEMO := sweeps/unroll_depth.yaml
 
 .PHONY: help setup data demo test check unit slurm lock clean
+.NOTPARALLEL:
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -13,8 +14,8 @@ help:  ## show this list
 setup: $(STAMP)  ## create .venv with the pinned packages
 
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "error: Python 3.11 or newer is needed; try: make PYTHON=python3.11 setup" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "error: Python 3.11 to 3.13 is needed; try: make PYTHON=python3.11 setup" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || bash .ci/apt python3-venv
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
@@ -28,7 +29,9 @@ data: setup  ## find or get Fashion-MNIST
 demo: data  ## run the unroll-depth sweep, shortened, on this machine
 	$(BIN)/python jobs/submit.py $(DEMO) --debug
 
-test: data check unit slurm  ## set up, lint, check types and run all tests
+test: setup  ## set up, lint, check types and run all tests
+	@$(MAKE) --no-print-directory data || [ -z "$$HW5HPC_REQUIRE_ALL" ]
+	@$(MAKE) --no-print-directory check unit slurm
 
 check: setup  ## linter, formatter, types, import layers
 	$(BIN)/ruff check .
@@ -40,12 +43,18 @@ unit: setup  ## the tests that need no Slurm
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not slurm" $(PYTEST_ARGS)
 
 slurm: setup  ## the tests on a real Slurm (root installs and starts one)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slurm $(PYTEST_ARGS)
+	@if [ -z "$$HW5HPC_REQUIRE_ALL" ] && [ "$$(id -u)" -ne 0 ] && [ ! -x /usr/sbin/slurmctld ]; then \
+	  echo "no Slurm here, and only root can install it: its tests are left out"; \
+	else \
+	  OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slurm $(PYTEST_ARGS) $(if $(PYTEST_ARGS),|| [ $$? -eq 5 ]); \
+	fi
 
-lock: setup  ## write requirements.lock anew from pyproject.toml
-	$(PYTHON) -m venv .lock && .lock/bin/pip install --quiet --upgrade -e '.[dev]'
-	.lock/bin/pip freeze --all --exclude-editable --exclude pip > requirements.lock
-	rm -rf .lock
+lock:  ## write requirements.lock anew from pyproject.toml
+	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	$(PYTHON) -m venv $$scratch; \
+	$$scratch/bin/pip install --quiet --upgrade setuptools -e '.[dev]'; \
+	$$scratch/bin/pip freeze --all --exclude-editable --exclude pip > $$scratch/lock; \
+	cp $$scratch/lock requirements.lock
 
 clean:  ## remove what set-up and the tests made (never outputs/)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
