@@ -100,8 +100,8 @@ def _decode(files: list[Path]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         try:
             with Image.open(path) as picture:
                 pixels = np.asarray(picture.convert("RGB"))
-        # A broken PNG is a SyntaxError or a ValueError to Pillow.
-        except (OSError, SyntaxError, ValueError) as error:
+        # To Pillow a broken PNG is a SyntaxError or a ValueError, and a size of gigapixels a bomb.
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise DataError(f"{path}: damaged image ({error})") from error
         if pixels.shape != (32, 32, 3):
             raise DataError(

@@ -164,13 +164,16 @@ def _load_idx(name: str, folder: Path | None) -> DataSet:
         raise DataError(f"{folder}: images and labels are mixed up; fetch them again")
     if len(train) != len(train_labels) or len(test) != len(test_labels):
         raise DataError(f"{folder}: as many images as labels are needed; fetch them again")
+    title, classes = IDX_NAMES[name]
+    largest = max(train_labels.max(initial=0), test_labels.max(initial=0))
+    if largest >= len(classes):
+        raise DataError(f"{folder}: label {largest} is none of {len(classes)}; fetch them again")
     parts = (
         train[:, None],
         train_labels.astype(np.int64),
         test[:, None],
         test_labels.astype(np.int64),
     )
-    title, classes = IDX_NAMES[name]
     return _dataset(name, parts, classes, f"{title} (idx files)")
 
 

@@ -127,6 +127,16 @@ def test_more_labels_than_images_are_refused(mnist: Path) -> None:
         load("mnist", str(mnist), None)
 
 
+@pytest.mark.parametrize("stem", [MNIST_FILES[1], MNIST_FILES[3]])
+def test_a_label_that_is_no_class_is_refused(mnist: Path, stem: str) -> None:
+    """On a GPU it would end the process in a device-side assertion that names no file."""
+    path = raw(mnist, stem)
+    path.write_bytes(path.read_bytes()[:-1] + b"\x0a")
+    with pytest.raises(DataError, match="label 10 is none of 10") as caught:
+        load("mnist", str(mnist), None)
+    assert str(path.parent) in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
 def test_absent_data_say_where_they_were_sought_and_how_to_get_them(
     tmp_path: Path, name: str
@@ -270,6 +280,19 @@ def test_every_damaged_byte_of_a_png_is_an_image_or_a_data_error(tmp_path: Path)
                 cifar._decode([path])
             except DataError as error:
                 assert str(path) in str(error)
+
+
+def test_a_jpeg_that_claims_gigapixels_is_a_damaged_image(tmp_path: Path) -> None:
+    path = tmp_path / "dog" / "0.jpg"
+    path.parent.mkdir()
+    Image.new("RGB", (32, 32)).save(path)
+    whole = path.read_bytes()
+    # Height and width follow the frame's marker, its length and its precision.
+    sizes = whole.index(b"\xff\xc0") + 5
+    path.write_bytes(whole[:sizes] + b"\xff" * 4 + whole[sizes + 4 :])
+    with pytest.raises(DataError, match="damaged image") as caught:
+        cifar._decode([path])
+    assert str(path) in str(caught.value)
 
 
 def test_an_image_of_another_size_is_refused(folders: Path) -> None:
