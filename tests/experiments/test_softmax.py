@@ -32,3 +32,21 @@ def test_the_naive_form_breaks_and_the_shifted_one_does_not() -> None:
 
 def test_an_infinite_input_cannot_be_repaired() -> None:
     assert measure("float16", 1e5)["nan_shifted"] > 0
+
+
+@pytest.mark.parametrize("offset", [-1.0, math.inf, math.nan])
+def test_an_offset_that_leaves_no_logits_is_refused(offset: float) -> None:
+    with pytest.raises(ValueError, match="offset"):
+        rebuild("softmax", {"softmax.offset": offset})
+
+
+def test_the_largest_offsets_are_measured() -> None:
+    """Far above the logits' last digit they are all equal, and the answer is a tenth each."""
+    found = measure("float64", 1e30)
+    assert found["nan_shifted"] == found["inf_shifted"] == 0
+    assert 0 < found["error_shifted"] < 0.9
+
+
+def test_the_rounding_of_the_inputs_is_not_the_methods_own_error() -> None:
+    found = measure("float32", 1e6)
+    assert found["stored_error_shifted"] < 1e-6 < 1e-3 < found["error_shifted"]

@@ -1,6 +1,6 @@
 """Softmax: invariance, sums, overflow, and agreement with torch and with high precision."""
 
-import mpmath
+import mpmath  # type: ignore[import-untyped]
 import pytest
 import torch
 from hypothesis import given
@@ -59,3 +59,16 @@ def test_the_naive_form_overflows_where_exp_does(
     assert bool(naive(torch.tensor([fits, 0.0], dtype=dtype)).isfinite().all())
     assert bool(naive(torch.tensor([overflows, 0.0], dtype=dtype)).isnan().any())
     assert bool(shifted(torch.tensor([overflows, 0.0], dtype=dtype)).isfinite().all())
+
+
+def test_a_sum_that_overflows_alone_gives_zeros_and_no_nan() -> None:
+    """The quiet failure: every power is finite, and dividing by an infinite sum leaves nothing."""
+    row = torch.tensor([88.5, 88.5], dtype=torch.float32)
+    assert naive(row).tolist() == [0.0, 0.0]
+    assert shifted(row).tolist() == [0.5, 0.5]
+
+
+def test_a_sum_that_underflows_is_nan() -> None:
+    row = torch.tensor([-200.0, -200.0], dtype=torch.float32)
+    assert bool(naive(row).isnan().all())
+    assert shifted(row).tolist() == [0.5, 0.5]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from hw5hpc.errors import FieldError
 from hw5hpc.experiments.config import at_least, one_of
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -18,6 +19,8 @@ class ShiftConfig:
 
     def __post_init__(self) -> None:
         at_least(self, "offset", 0)
+        if self.offset == float("inf"):
+            raise FieldError("offset", "takes finite values: an infinite one leaves no logits")
         one_of(self, "dtype", DTYPES)
         at_least(self, "rows", 1)
         at_least(self, "classes", 1)

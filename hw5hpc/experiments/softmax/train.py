@@ -30,7 +30,11 @@ class SoftmaxShift:
         return {}, 1
 
     def evaluate(self, epoch: int) -> Evaluation:
-        """Largest error against the softmax without offset, which exact arithmetic would give."""
+        """Largest errors against two references, both in float64.
+
+        `error_…`: the softmax without offset, which exact arithmetic would give; adding the offset
+        rounds. `stored_error_…`: the softmax of the rounded inputs, so the method's own error.
+        """
         shift = self._shift
         source = generator("cpu", self.seed, "logits")
         size = (shift.rows, shift.classes)
@@ -39,10 +43,12 @@ class SoftmaxShift:
         logits = torch.randn(size, generator=source).to(torch.bfloat16).half().double()
         reference = torch.softmax(logits, dim=-1)
         moved = (logits + shift.offset).to(self._device, dtype)
+        stored = torch.softmax(moved.double().cpu(), dim=-1)
         metrics: dict[str, float] = {}
         for name, method in (("naive", naive), ("shifted", shifted)):
             found = method(moved).double().cpu()
             metrics[f"error_{name}"] = float((found - reference).abs().max())
+            metrics[f"stored_error_{name}"] = float((found - stored).abs().max())
             metrics[f"nan_{name}"] = int(found.isnan().sum())
             metrics[f"inf_{name}"] = int(found.isinf().sum())
         return Evaluation(metrics)
