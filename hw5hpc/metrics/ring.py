@@ -25,7 +25,9 @@ class Coverage:
 
 def coverage(samples: Tensor, centres: Tensor, std: float) -> Coverage:
     """Measure samples [N, 2] against modes [M, 2]."""
-    distance, mode = torch.cdist(samples, centres).min(dim=1)
+    # By default cdist expands the square, which loses small distances far from the origin.
+    exact = "donot_use_mm_for_euclid_dist"
+    distance, mode = torch.cdist(samples, centres, compute_mode=exact).min(dim=1)
     good = mode[distance <= NEAR * std]
     counts = torch.bincount(good, minlength=len(centres)).double()
     share = counts / counts.sum().clamp(min=1)

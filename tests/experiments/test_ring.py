@@ -1,7 +1,10 @@
 """The ring: its samples, its measures, and a run that resumes exactly on the GAN's own step."""
 
+import itertools
 import math
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +12,8 @@ import torch
 from hw5hpc.data.ring import centres, sample
 from hw5hpc.engine.loop import Watch, train
 from hw5hpc.engine.random import generator
-from hw5hpc.experiments import rebuild
+from hw5hpc.engine.unroll import gan_step
+from hw5hpc.experiments import adversarial, rebuild
 from hw5hpc.experiments.ring.train import Ring
 from hw5hpc.metrics.ring import coverage
 from hw5hpc.store import Outputs, RunFolder, State
@@ -49,13 +53,14 @@ def test_twenty_of_2500_cover_a_mode(count: int, covered: int) -> None:
 def run_to_the_end(folder: Path, stops: list[int]) -> RunFolder:
     run = Outputs(folder).run("ring")
     run.create("ring", {})
+    states = []
     for looks in [*stops, 10**9]:
-        left = iter(range(looks))
+        steps = itertools.repeat(False, looks)
         ring = Ring(rebuild("ring", {**SHORT, "gan.unroll_steps": 2}), CPU, {})
-        # Bound to this turn's own counter.
-        watch = Watch(stop=lambda left=left: next(left, None) is None)
-        state = train(ring, run, CPU, watch).state
-    assert state is State.FINISHED
+        watch = Watch(stop=partial(next, steps, True))
+        states.append(train(ring, run, CPU, watch).state)
+    # A stop that did not happen would make the comparison below an empty one.
+    assert states == [State.INTERRUPTED] * len(stops) + [State.FINISHED]
     return run
 
 
@@ -65,3 +70,30 @@ def test_a_stopped_ring_ends_bit_identical(tmp_path: Path) -> None:
     assert straight.metrics_path.read_bytes() == stopped.metrics_path.read_bytes()
     for epoch, array in straight.arrays()["samples"].items():
         assert (array == stopped.arrays()["samples"][epoch]).all()
+
+
+def test_every_step_is_the_gan_experiments_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    depths: list[int] = []
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        depths.append(args[4].unroll_steps)
+        return gan_step(*args, **kwargs)
+
+    monkeypatch.setattr(adversarial, "gan_step", counted)
+    ring = Ring(rebuild("ring", {**SHORT, "gan.unroll_steps": 3}), CPU, {})
+    losses, weight = ring.step(1, 0)
+    assert depths == [3]
+    assert (set(losses), weight) == ({"loss_discriminator", "loss_generator"}, 32)
+
+
+KEPT = [(1, {1}), (3, {1, 2, 3}), (25, {1, 6, 11, 15, 20, 25})]
+
+
+@pytest.mark.parametrize(("epochs", "kept"), KEPT)
+def test_samples_are_kept_at_about_six_epochs(epochs: int, kept: set[int]) -> None:
+    config = rebuild("ring", {**SHORT, "train.epochs": epochs, "ring.samples": 10})
+    ring = Ring(config, CPU, {})
+    found = {epoch for epoch in range(1, epochs + 1) if "samples" in ring.evaluate(epoch).arrays}
+    assert found == kept
+    array = ring.evaluate(1).arrays["samples"]
+    assert (str(array.dtype), array.shape) == ("float32", (10, 2))
