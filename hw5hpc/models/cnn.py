@@ -8,7 +8,7 @@ class Cnn(nn.Module):
     """Images [N, 3, 32, 32] -> logits [N, classes], over maps of 22, 11, 9 and 7 pixels a side.
 
     Weights are Glorot-uniform (Glorot and Bengio 2010), drawn from `source` alone; biases are
-    zero. With `batch_norm`, every convolution is normalised before its ReLU.
+    zero. With `batch_norm`, every convolution is normalised, before its ReLU or after it.
     """
 
     def __init__(
@@ -17,13 +17,17 @@ class Cnn(nn.Module):
         batch_norm: bool = False,
         momentum: float = 0.1,
         eps: float = 1e-5,
+        after_relu: bool = False,
         classes: int = 10,
     ) -> None:
         super().__init__()
 
         def hidden(inputs: int, outputs: int, size: int) -> list[nn.Module]:
-            norm = [nn.BatchNorm2d(outputs, eps, momentum)] if batch_norm else []
-            return [nn.Conv2d(inputs, outputs, size), *norm, nn.ReLU()]
+            convolution = nn.Conv2d(inputs, outputs, size)
+            if not batch_norm:
+                return [convolution, nn.ReLU()]
+            norm = nn.BatchNorm2d(outputs, eps, momentum)
+            return [convolution, *((nn.ReLU(), norm) if after_relu else (norm, nn.ReLU()))]
 
         self.features = nn.Sequential(
             *hidden(3, 64, 11), nn.MaxPool2d(2, 2), *hidden(64, 128, 3), *hidden(128, 128, 3)

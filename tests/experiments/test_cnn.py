@@ -168,11 +168,26 @@ def test_defaults_are_the_original_study() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("batch_norm_momentum", 0.0), ("batch_norm_momentum", 1.5), ("batch_norm_eps", 0.0)],
+    [
+        ("batch_norm_momentum", 0.0),
+        ("batch_norm_momentum", 1.5),
+        ("batch_norm_eps", 0.0),
+        ("batch_norm_placement", "before"),
+    ],
 )
-def test_a_bad_batch_norm_setting_is_refused(key: str, value: float) -> None:
+def test_a_bad_batch_norm_setting_is_refused(key: str, value: float | str) -> None:
     with pytest.raises(FieldError, match="takes"):
-        ModelConfig(**{key: value})
+        ModelConfig(**{key: value})  # type: ignore[arg-type]
+
+
+def test_the_placement_reaches_the_network() -> None:
+    kinds = [
+        type(layer).__name__
+        for layer in training(
+            model__batch_norm=True, model__batch_norm_placement="after_relu"
+        )._net.features
+    ]
+    assert kinds[:3] == ["Conv2d", "ReLU", "BatchNorm2d"]
 
 
 def test_the_source_says_that_the_images_are_made_up() -> None:

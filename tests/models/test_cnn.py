@@ -50,9 +50,11 @@ def test_batch_norm_adds_parameters_and_changes_no_first_weight() -> None:
         assert torch.equal(one.weight, other.weight)
 
 
-def test_batch_norm_stands_between_convolution_and_relu() -> None:
-    kinds = [type(layer).__name__ for layer in made(batch_norm=True).features]
-    hidden = ["Conv2d", "BatchNorm2d", "ReLU"]
+@pytest.mark.parametrize("after_relu", [False, True])
+def test_batch_norm_stands_before_relu_or_after_it(after_relu: bool) -> None:
+    net = Cnn(generator("cpu", 0, "init"), batch_norm=True, after_relu=after_relu)
+    kinds = [type(layer).__name__ for layer in net.features]
+    hidden = ["Conv2d", *(["ReLU", "BatchNorm2d"] if after_relu else ["BatchNorm2d", "ReLU"])]
     assert kinds == [*hidden, "MaxPool2d", *hidden, *hidden]
 
 

@@ -3,19 +3,30 @@
 from dataclasses import dataclass, field
 
 from hw5hpc.errors import FieldError
-from hw5hpc.experiments.config import AdamConfig, DataConfig, TrainConfig, above, at_least
+from hw5hpc.experiments.config import (
+    AdamConfig,
+    DataConfig,
+    TrainConfig,
+    above,
+    at_least,
+    one_of,
+)
+
+PLACEMENTS = ("before_relu", "after_relu")
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """Batch norm, with torch's momentum (the new batch's share in the running mean) and epsilon.
 
-    Keras's defaults are a momentum of 0.99 in its own sense, 0.01 here, and an epsilon of 1e-3.
+    Keras's defaults are a momentum of 0.99 in its own sense, 0.01 here, and an epsilon of 1e-3;
+    a Keras layer with a built-in activation is normalised after the ReLU.
     """
 
     batch_norm: bool = False
     batch_norm_momentum: float = 0.1
     batch_norm_eps: float = 1e-5
+    batch_norm_placement: str = "before_relu"
 
     def __post_init__(self) -> None:
         above(self, "batch_norm_momentum", 0)
@@ -23,6 +34,7 @@ class ModelConfig:
             value = self.batch_norm_momentum
             raise FieldError("batch_norm_momentum", f"takes values of at most 1, got {value}")
         above(self, "batch_norm_eps", 0)
+        one_of(self, "batch_norm_placement", PLACEMENTS)
 
 
 @dataclass(frozen=True)

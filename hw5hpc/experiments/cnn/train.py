@@ -47,6 +47,7 @@ class CnnTraining(Supervised):
             model.batch_norm,
             model.batch_norm_momentum,
             model.batch_norm_eps,
+            model.batch_norm_placement == "after_relu",
             len(self.class_names),
         )
         return net.to(self._device).to(memory_format=self._layout)
