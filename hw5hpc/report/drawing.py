@@ -38,8 +38,18 @@ def curves(axes: Axes, tables: Tables, column: str, x: str = "epoch") -> None:
         name = style.legend_name(tables, setting, [found.n for _, found in points])
         _line(axes, points, look, name)
         _crosses(axes, tables, setting, rows, (x, column), look)
+    style.factors(axes, tables)
     style.tidy(axes, x, column)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if "loss" in column:
+        _widen(axes, tables.curves[column])
+
+
+def _widen(axes: Axes, values: "pd.Series[float]") -> None:
+    """One loss that ran away must not press all others flat."""
+    finite = values[np.isfinite(values)]
+    if finite.min() > 0 and finite.max() > 50 * finite.median():
+        axes.set_yscale("log")
 
 
 def _line(
@@ -89,12 +99,12 @@ def spots(
         axes.errorbar([at], [found.mean], half, fmt=look.marker, color=look.colour, capsize=5,
                       markersize=8, linewidth=1.8, label=name)  # fmt: skip
     keys = tables.settings
-    style.tidy(axes, keys[0] if len(keys) == 1 else "", column)
+    style.factors(axes, tables)
+    style.tidy(axes, ", ".join(map(style.label, keys)) or "all runs", column)
     axes.set_xticks(positions(tables), tick_names(tables))
+    if len(keys) > 1:
+        axes.tick_params("x", rotation=30, rotation_mode="xtick")
     axes.margins(x=0.12)
-    if not keys or len(keys) > 1:
-        axes.set_xlabel("setting")
-        axes.tick_params("x", rotation=30)
 
 
 def positions(tables: Tables) -> list[int]:
@@ -104,9 +114,7 @@ def positions(tables: Tables) -> list[int]:
 
 def tick_names(tables: Tables) -> list[str]:
     """Return what stands below each setting."""
-    if len(tables.settings) == 1:
-        return [_short(setting[0]) for setting in tables.compared]
-    return [style.setting_name(tables, setting) for setting in tables.compared]
+    return [", ".join(map(_short, setting)) for setting in tables.compared]
 
 
 def _short(value: Any) -> str:

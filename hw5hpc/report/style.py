@@ -1,5 +1,6 @@
 """One look for all figures: colours, axis labels, legends and titles."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 from hw5hpc.report.tables import Setting, Tables
 
@@ -41,12 +43,21 @@ LABELS: dict[str, str] = {
     "modes_covered": "modes covered (of 8)",
     "high_quality_share": "high-quality samples (share)",
     "kl_modes": "KL over modes (nats)",
-    "error_naive": "largest absolute error",
-    "error_shifted": "largest absolute error",
+    "error_naive": "largest absolute error, naive",
+    "error_shifted": "largest absolute error, shifted",
+    "stored_error_naive": "largest error on the stored inputs, naive",
+    "stored_error_shifted": "largest error on the stored inputs, shifted",
+    "nan_naive": "NaN outputs, naive (count)",
+    "nan_shifted": "NaN outputs, shifted (count)",
+    "inf_naive": "infinite outputs, naive (count)",
+    "inf_shifted": "infinite outputs, shifted (count)",
     "share": "share of samples",
     "gan.unroll_steps": "unrolled discriminator steps",
     "model.batch_norm": "batch norm",
+    "model.batch_norm_momentum": "batch norm's momentum",
+    "model.batch_norm_eps": "batch norm's epsilon",
     "optim.lr": "learning rate",
+    "optim.eps": "Adam's epsilon",
     "softmax.offset": "offset added to every input",
     "softmax.dtype": "number format",
 }
@@ -71,20 +82,32 @@ class Look:
 def looks(tables: Tables) -> dict[Setting, Look]:
     """Return the look of every setting; above seven, colours follow the key with most values."""
     settings = tables.compared
-    if len(settings) <= len(PALETTE):
+    if not crowded(tables):
         return dict(zip(settings, palette(len(settings)), strict=True))
-    values = [list(dict.fromkeys(column)) for column in zip(*settings, strict=True)]
-    main = max(range(len(values)), key=lambda index: len(values[index]))
-    rest = list(dict.fromkeys(_without(setting, main) for setting in settings))
-    colours = [
-        to_hex(colormaps["viridis"](i / len(values[main]))) for i in range(len(values[main]))
-    ]
+    main, colours, lines = _factors(settings)
     found = {}
     for setting in settings:
-        first, second = values[main].index(setting[main]), rest.index(_without(setting, main))
-        marker, line = MARKERS[second % len(MARKERS)], LINES[second % len(LINES)]
-        found[setting] = Look(colours[first], marker, line)
+        marker, line = lines[_without(setting, main)]
+        found[setting] = Look(colours[setting[main]], marker, line)
     return found
+
+
+def crowded(tables: Tables) -> bool:
+    """Whether there are more settings than colours that can be told apart."""
+    return len(tables.compared) > len(PALETTE)
+
+
+def _factors(settings: list[Setting]) -> tuple[int, dict[Any, str], dict[Setting, tuple[str, str]]]:
+    """Return the index of the key with most values, its values' colours, the others' lines."""
+    values = [list(dict.fromkeys(column)) for column in zip(*settings, strict=True)]
+    main = max(range(len(values)), key=lambda index: len(values[index]))
+    count = len(values[main])
+    colours = {
+        value: to_hex(colormaps["viridis"](i / count)) for i, value in enumerate(values[main])
+    }
+    rest = dict.fromkeys(_without(setting, main) for setting in settings)
+    lines = {one: (MARKERS[i % len(MARKERS)], LINES[i % len(LINES)]) for i, one in enumerate(rest)}
+    return main, colours, lines
 
 
 def palette(count: int) -> list[Look]:
@@ -110,6 +133,8 @@ def value_name(key: str, value: Any) -> str:
         return f"{value} unrolled step{'' if value == 1 else 's'}"
     if key == "model.batch_norm":
         return "with batch norm" if value else "without batch norm"
+    if key == "model.batch_norm_placement":
+        return f"batch norm {str(value).replace('_', ' ')}"
     text = f"{value:.3g}" if isinstance(value, float) else str(value)
     return f"{label(key)} {text}"
 
@@ -130,7 +155,9 @@ def seeds(lowest: int, highest: int) -> str:
 
 
 def legend_name(tables: Tables, setting: Setting, counts: Sequence[int]) -> str:
-    """Return a legend entry: the setting, its n, and its diverged runs."""
+    """Return a legend entry: the setting, its n, and its diverged runs; '' when crowded."""
+    if crowded(tables):
+        return ""
     words = seeds(min(counts, default=0), max(counts, default=0))
     diverged = tables.count(setting, "diverged")
     lost = f", {diverged} diverged (×)" if diverged else ""
@@ -154,38 +181,84 @@ def tidy(axes: Axes, x: str, y: str) -> None:
     axes.grid(alpha=0.25, linewidth=0.6)
 
 
+def factors(axes: Axes, tables: Tables) -> None:
+    """Where settings are crowded, give the legend an entry a value instead of one a setting."""
+    if not crowded(tables):
+        return
+    main, colours, lines = _factors(tables.compared)
+    for value, colour in colours.items():
+        axes.plot([], [], color=colour, linewidth=3, label=value_name(tables.settings[main], value))
+    keys = _without(tuple(tables.settings), main)
+    for rest, (marker, line) in lines.items():
+        words = ", ".join(value_name(key, value) for key, value in zip(keys, rest, strict=True))
+        if words:
+            axes.plot([], [], line, marker=marker, color=GREY, label=words)
+
+
 def legend(figure: Figure, axes: Axes) -> None:
     """Put one legend below all axes, so that it never covers data."""
     handles, names = axes.get_legend_handles_labels()
-    columns = 1 if max(map(len, names), default=0) * 0.075 * 2 > figure.get_figwidth() else 2
+    # A handle and the gaps beside it take five letters' heights.
+    widest = max((_points(figure, name, 8) for name in names), default=1.0) + 5 * 8
+    columns = max(1, min(int(72 * figure.get_figwidth() / widest), 4, -(-len(names) // 2)))
     figure.legend(
         handles, names, loc="outside lower center", ncols=columns, fontsize=8, frameon=False
     )
 
 
-def finish(figure: Figure, tables: Tables, title: str) -> Figure:
-    """Add the title, with the data set, and the notes that a reader must not miss."""
-    text = f"{title}{_data(tables)}"
-    small = 10 if len(text) * 0.1 > figure.get_figwidth() else 12
-    notes = "; ".join(_notes(tables))
-    figure.suptitle(text + (f"\n{notes}" if notes else ""), fontsize=small)
+def finish(figure: Figure, tables: Tables, title: str, per_seed: bool = True) -> Figure:
+    """Add the title, with the data set, and the notes that a reader must not miss.
+
+    `per_seed` is whether what is drawn stands for several seeds, where there are several.
+    """
+    notes = "; ".join(_notes(tables, per_seed))
+    parts = [part for part in (title, _data(tables)) if part]
+    joined = " · ".join(parts)
+    lines = [*([joined] if _fits(figure, joined, 12) else parts), *([notes] if notes else [])]
+    size = 12 if all(_fits(figure, line, 12) for line in lines) else 10
+    wrapped = [part for line in lines for part in _wrap(figure, line, size)]
+    figure.suptitle("\n".join(wrapped), fontsize=size)
     return figure
+
+
+def _points(figure: Figure, text: str, size: float) -> float:
+    """Return a line's width in points (1/72 inch)."""
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    font = FontProperties(size=size)
+    width, _, _ = canvas.get_renderer().get_text_width_height_descent(text, font, ismath=False)
+    return float(width) * 72 / figure.dpi
+
+
+def _fits(figure: Figure, text: str, size: float) -> bool:
+    return _points(figure, text, size) < 0.97 * 72 * figure.get_figwidth()
+
+
+def _wrap(figure: Figure, text: str, size: float) -> list[str]:
+    letters = len(text)
+    while not _fits(figure, max(lines := textwrap.wrap(text, letters), key=len), size):
+        letters -= 1
+    return lines
 
 
 def _data(tables: Tables) -> str:
     if tables.source:
-        return f" · {tables.source}"
+        return tables.source
     name, limit = tables.constant("data.name"), tables.constant("data.limit")
-    shown = f" · {DATA_TITLES.get(str(name), name)}" if name else ""
+    shown = str(DATA_TITLES.get(str(name), name)) if name else ""
     return shown + (f", {limit:,} training images" if limit else "")
 
 
-def _notes(tables: Tables) -> list[str]:
+def _notes(tables: Tables, per_seed: bool) -> list[str]:
     states = tables.results["state"]
     ended = int(states.isin(["finished", "diverged"]).sum())
     notes = [f"{ended} of {len(states)} runs have ended"] if ended < len(states) else []
     failed, diverged = int((states == "failed").sum()), int((states == "diverged").sum())
     notes += [f"{failed} failed"] if failed else []
     notes += [f"{diverged} diverged"] if diverged else []
-    most = max((len(tables.rows(tables.results, one)) for one in tables.compared), default=0)
-    return notes + (["single seed: no interval"] if most == 1 and "seed" in tables.results else [])
+    if not per_seed or "seed" not in tables.results:
+        return notes
+    counts = [len(tables.rows(tables.results, one)) for one in tables.compared]
+    if max(counts, default=0) == 1:
+        return [*notes, "single seed: no interval"]
+    return [*notes, seeds(min(counts), max(counts))] if crowded(tables) else notes

@@ -105,21 +105,16 @@ def means_table(tables: Tables) -> tuple[list[str], list[list[str]]]:
     for setting in tables.compared:
         finished = tables.finished(setting)
         cells = [_cell(finished[name]) for name in names]
-        rows.append([setting_name(tables, setting), str(len(finished)), *cells])
-    return ["setting", "n", *(label(name) if _plain(name) else name for name in names)], rows
-
-
-def _plain(name: str) -> bool:
-    return not name.startswith("error_")
+        single = " (single seed)" if len(finished) == 1 else ""
+        rows.append([setting_name(tables, setting), f"{len(finished)}{single}", *cells])
+    return ["setting", "n", *map(label, names)], rows
 
 
 def _cell(values: "pd.Series[float]") -> str:
     found = estimate(values)
     if found.n == 0:
         return "—"
-    return (
-        f"{found.mean:.4g} ± {found.half:.2g}" if found.n > 1 else f"{found.mean:.4g} (single seed)"
-    )
+    return f"{found.mean:.4g} ± {found.half:.2g}" if found.n > 1 else f"{found.mean:.4g}"
 
 
 def number(value: object) -> str:

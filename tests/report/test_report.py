@@ -120,6 +120,42 @@ def test_a_single_seed_is_labelled(fake: Any) -> None:
     assert all("one seed" in verdict.verdict for verdict in judge(tables))
 
 
+@pytest.mark.parametrize(("name", "experiment"), DRAWN)
+def test_titles_and_legends_stay_inside_the_figure(fake: Any, name: str, experiment: str) -> None:
+    source = "a copy of the data with a name " * 8
+    sweep = "learning_rate" if experiment == "cnn" else SWEEP_OF[experiment]
+    tables = dataclasses.replace(tables_of(fake, sweep), source=source)
+    if name == "original_comparison":
+        tables = dataclasses.replace(tables_of(fake, "batch_norm"), source=source)
+    figure = FIGURES[name].draw(tables)
+    figure.draw_without_rendering()
+    texts = [text for text in figure.texts if text.get_text()]
+    assert texts, "the title"
+    for part in [*texts, *figure.legends]:
+        box = part.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width, part
+        assert box.y0 >= 0 and box.y1 <= figure.bbox.height, part
+
+
+def test_crowded_settings_share_legend_entries(fake: Any) -> None:
+    tables = tables_of(fake, "learning_rate")
+    (legend,) = FIGURES["test_accuracy"].draw(tables).legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert len(names) == 5 + 2, "learning rates, and with and without batch norm"
+    assert "with batch norm" in names
+    title = FIGURES["test_accuracy"].draw(tables).get_suptitle()
+    assert "n = 3 seeds" in title
+
+
+def test_a_loss_that_ran_away_presses_no_other_flat(fake: Any) -> None:
+    tables = tables_of(fake, "batch_norm")
+    scale = FIGURES["training_loss"].draw(tables).axes[0].get_yscale()
+    curves = tables.curves.assign(train_loss=tables.curves["train_loss"].where(
+        tables.curves["epoch"] > 1, 1e4))  # fmt: skip
+    away = dataclasses.replace(tables, curves=curves)
+    assert (scale, FIGURES["training_loss"].draw(away).axes[0].get_yscale()) == ("linear", "log")
+
+
 def test_claims_follow_the_numbers(fake: Any) -> None:
     tables = tables_of(fake, "unroll_depth")
     assert len(judge(tables)) == 7, "collapse, and two claims for each of three depths"

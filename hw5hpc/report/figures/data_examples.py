@@ -23,4 +23,4 @@ def draw(tables: Tables) -> Figure:
     middles = [1 + index * (height + 1) + height / 2 for index in range(classes)]
     axes[0, 0].set_yticks(middles, [str(name) for name in names])
     axes[0, 0].tick_params(length=0)
-    return style.finish(figure, tables, "Images of each class")
+    return style.finish(figure, tables, "Images of each class", per_seed=False)

@@ -18,12 +18,15 @@ def draw(tables: Tables) -> Figure:
     panels = _panels(tables)
     if not panels:
         raise NothingToDraw("no run has kept its filters yet")
-    figure, axes = style.grid(len(panels), 1, 8, 2.1)
-    for one, (title, weights) in zip(axes[:, 0], panels, strict=True):
+    columns = 1 if len(panels) <= 4 else 2
+    figure, axes = style.grid(-(-len(panels) // columns), columns, 8, 2.1)
+    for spare in axes.flat[len(panels) :]:
+        spare.set_visible(False)
+    for one, (title, weights) in zip(axes.flat, panels, strict=False):
         shown = drawing.mosaic(stretch(weights), ROWS, COLUMNS, 1.0)
         drawing.picture(one, shown, "")
         one.set_title(title, fontsize=10)
-    return style.finish(figure, tables, "Filters of the first layer, single seed")
+    return style.finish(figure, tables, "Filters of the first layer, single seed", per_seed=False)
 
 
 def _panels(tables: Tables) -> list[tuple[str, NDArray[Any]]]:

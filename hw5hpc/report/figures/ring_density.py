@@ -33,7 +33,9 @@ def draw(tables: Tables) -> Figure:
         axes[row, 0].set_ylabel(style.setting_name(tables, setting), fontsize=9)
     for cell, step in zip(axes[0], shown, strict=True):
         cell.set_title(f"step {step:,}", fontsize=10)
-    return style.finish(figure, tables, "Samples on the ring of Gaussians, single seed")
+    return style.finish(
+        figure, tables, "Samples on the ring of Gaussians, single seed", per_seed=False
+    )
 
 
 def _by_step(tables: Tables, run: str) -> Arrays:

@@ -29,7 +29,7 @@ def draw(tables: Tables) -> Figure:
         axes[row, 0].set_ylabel(f"{named}\n(seed {seeds[run]})" if run in seeds else named)
     for cell, epoch in zip(axes[0], columns, strict=True):
         cell.set_title(f"after epoch {epoch}", fontsize=10)
-    return style.finish(figure, tables, "Samples at three stages, single seed")
+    return style.finish(figure, tables, "Samples at three stages, single seed", per_seed=False)
 
 
 def _tiles(images: NDArray[Any] | None) -> NDArray[Any] | None:

@@ -16,9 +16,9 @@ def draw(tables: Tables) -> Figure:
         ]
         for setting in tables.compared
     }
-    figure, axes = style.grid(1, 1, 6, 4)
+    figure, axes = style.grid(1, 1, max(6, 0.6 * len(values)), 4)
     drawing.spots(axes[0, 0], tables, "step_ms", values)
-    axes[0, 0].set_ylim(bottom=0)
+    axes[0, 0].set_ylim(0, 1.1 * axes[0, 0].get_ylim()[1])
     style.legend(figure, axes[0, 0])
     devices = ", ".join(sorted({str(name) for name in tables.results["device"] if name}))
     return style.finish(
