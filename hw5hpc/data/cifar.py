@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hw5hpc.data.find import CACHE, CIFAR_FOLDER, DataError
+from hw5hpc.data.find import CACHE, CIFAR_FOLDER, DataError, again
 from hw5hpc.store.files import write_atomic
 
 CLASSES = (
@@ -26,8 +26,6 @@ CHECKSUMS = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
-# A folder that is there, however damaged, keeps jobs/fetch_data.py from downloading.
-AGAIN = "remove its folder and run: python jobs/fetch_data.py cifar10"
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]
 
 
@@ -54,10 +52,10 @@ def _read_pickle(path: Path, checksum: str) -> dict[str, Any]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; {AGAIN}") from error
+        raise DataError(f"{path}: {error.strerror}; {again('cifar10')}") from error
     # Nothing is unpickled before it is known to be the official file.
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != checksum:
-        raise DataError(f"{path}: its checksum is wrong (half downloaded?); {AGAIN}")
+        raise DataError(f"{path}: its checksum is wrong (half downloaded?); {again('cifar10')}")
     batch: dict[str, Any] = pickle.loads(content, encoding="latin1")
     return batch
 

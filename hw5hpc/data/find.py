@@ -38,6 +38,11 @@ LOOKED_FOR: dict[str, Layout] = {
 MADE = ("synthetic",)
 
 
+def again(name: str) -> str:
+    """Return the remedy for a damaged copy: one that is there keeps a download from starting."""
+    return f"remove its folder and run: python jobs/fetch_data.py {name}"
+
+
 def check_name(name: str) -> None:
     """Raise DataError for a name that is no data set on disk."""
     if name not in LOOKED_FOR:

@@ -19,6 +19,7 @@ from hw5hpc.data.find import (
     CACHE,
     MNIST_FILES,
     DataError,
+    again,
     check_name,
     find,
     idx_file,
@@ -137,37 +138,25 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: damaged or cut off ({error}); fetch it again") from error
+        raise DataError(f"{path}: damaged or cut off ({error})") from error
     if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise DataError(f"{path}: not an idx file of bytes; fetch it again")
+        raise DataError(f"{path}: not an idx file of bytes")
     head = 4 + 4 * content[3]
     if len(content) < head:
-        raise DataError(f"{path}: cut off after {len(content)} bytes; fetch it again")
+        raise DataError(f"{path}: cut off after {len(content)} bytes")
     shape = tuple(np.frombuffer(content[4:head], ">u4").tolist())
     if len(content) - head != math.prod(shape):
-        raise DataError(
-            f"{path}: cut off: {len(content)} bytes do not hold {shape}; fetch it again"
-        )
+        raise DataError(f"{path}: cut off: {len(content)} bytes do not hold {shape}")
     return np.frombuffer(content[head:], np.uint8).reshape(shape).copy()
 
 
 def _load_idx(name: str, folder: Path | None) -> DataSet:
     assert folder is not None
-    arrays = []
-    for stem in MNIST_FILES:
-        path = idx_file(folder, stem)
-        if path is None:
-            raise DataError(f"{folder}: the file {stem}[.gz] is missing; fetch it again")
-        arrays.append(read_idx(path))
-    train, train_labels, test, test_labels = arrays
-    if (train.ndim, train_labels.ndim, test.ndim, test_labels.ndim) != (3, 1, 3, 1):
-        raise DataError(f"{folder}: images and labels are mixed up; fetch them again")
-    if len(train) != len(train_labels) or len(test) != len(test_labels):
-        raise DataError(f"{folder}: as many images as labels are needed; fetch them again")
     title, classes = IDX_NAMES[name]
-    largest = max(train_labels.max(initial=0), test_labels.max(initial=0))
-    if largest >= len(classes):
-        raise DataError(f"{folder}: label {largest} is none of {len(classes)}; fetch them again")
+    try:
+        train, train_labels, test, test_labels = _read_idx_files(folder, len(classes))
+    except DataError as error:
+        raise DataError(f"{error}; {again(name)}") from error
     parts = (
         train[:, None],
         train_labels.astype(np.int64),
@@ -175,6 +164,25 @@ def _load_idx(name: str, folder: Path | None) -> DataSet:
         test_labels.astype(np.int64),
     )
     return _dataset(name, parts, classes, f"{title} (idx files)")
+
+
+def _read_idx_files(folder: Path, classes: int) -> list[NDArray[np.uint8]]:
+    """Return MNIST_FILES' arrays, checked against each other."""
+    arrays = []
+    for stem in MNIST_FILES:
+        path = idx_file(folder, stem)
+        if path is None:
+            raise DataError(f"{folder}: the file {stem}[.gz] is missing")
+        arrays.append(read_idx(path))
+    train, train_labels, test, test_labels = arrays
+    if [array.ndim for array in arrays] != [3, 1, 3, 1]:
+        raise DataError(f"{folder}: images and labels are mixed up")
+    if len(train) != len(train_labels) or len(test) != len(test_labels):
+        raise DataError(f"{folder}: as many images as labels are needed")
+    largest = max(train_labels.max(initial=0), test_labels.max(initial=0))
+    if largest >= classes:
+        raise DataError(f"{folder}: label {largest} is none of {classes}")
+    return arrays
 
 
 IDX_NAMES = {"fashion_mnist": ("Fashion-MNIST", FASHION_CLASSES), "mnist": ("MNIST", DIGITS)}

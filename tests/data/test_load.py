@@ -75,7 +75,7 @@ def test_gzipped_idx_files_hold_the_same(mnist: Path) -> None:
 def test_a_cut_off_idx_file_is_refused(mnist: Path, size: int) -> None:
     path = raw(mnist)
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(DataError, match="fetch it again") as caught:
+    with pytest.raises(DataError, match="remove its folder and run") as caught:
         load("mnist", str(mnist), None)
     assert str(path) in str(caught.value)
     assert "np." not in str(caught.value)
@@ -87,7 +87,7 @@ def test_a_cut_off_gzip_file_is_refused(mnist: Path, size: int) -> None:
     packed = path.with_name(f"{path.name}.gz")
     packed.write_bytes(gzip.compress(path.read_bytes())[:size])
     path.unlink()
-    with pytest.raises(DataError, match="fetch it again"):
+    with pytest.raises(DataError, match="remove its folder and run"):
         load("mnist", str(mnist), None)
 
 

@@ -15,6 +15,7 @@ from hw5hpc.report.aggregate import aggregate
 from hw5hpc.report.claims import judge
 from hw5hpc.report.collect import collect
 from hw5hpc.report.figures import FIGURES, NothingToDraw, check_names
+from hw5hpc.report.figures.filters import stretch
 from hw5hpc.report.statistics import estimate, welch
 from hw5hpc.report.tables import Tables
 from hw5hpc.store import State, Status
@@ -154,6 +155,17 @@ def test_a_loss_that_ran_away_presses_no_other_flat(fake: Any) -> None:
         tables.curves["epoch"] > 1, 1e4))  # fmt: skip
     away = dataclasses.replace(tables, curves=curves)
     assert (scale, FIGURES["training_loss"].draw(away).axes[0].get_yscale()) == ("linear", "log")
+
+
+def test_filters_are_stretched_each_on_its_own_and_a_constant_one_is_grey() -> None:
+    weights = np.zeros((3, 3, 2, 2), np.float32)
+    weights[0, 1] = 1e-6
+    weights[1] = np.linspace(-5, 5, 12).reshape(3, 2, 2)
+    shown = stretch(weights)
+    assert shown.shape == (3, 2, 2, 3)
+    assert [(image.min(), image.max()) for image in shown[:2]] == [(0, 1), (0, 1)]
+    assert (shown[2] == 0.5).all()
+    assert (stretch(np.full((1, 3, 2, 2), np.nan, np.float32)) == 0.5).all()
 
 
 def test_claims_follow_the_numbers(fake: Any) -> None:
