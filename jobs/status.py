@@ -12,6 +12,7 @@ from hw5hpc.cluster.plan import JobAlive
 from hw5hpc.console import DONE, RUN_FAILED, guard
 from hw5hpc.errors import UserError
 from hw5hpc.store import Outputs, State
+from hw5hpc.store.files import valid
 
 EPILOG = """\
 examples:
@@ -63,7 +64,7 @@ def main() -> int:
 
     rows = follow.follow(read, over) if args.watch else read()
     if args.json:
-        print(json.dumps([row.as_dict() for row in rows], indent=2))
+        print(json.dumps(valid([row.as_dict() for row in rows]), indent=2))
     else:
         from rich.console import Console
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from hw5hpc.store import RunFolder
-from hw5hpc.store.files import write_atomic
+from hw5hpc.store.files import sync_folder, write_atomic
 
 MAGIC = b"hw5hpc1\n"
 HEADER = len(MAGIC) + hashlib.sha256().digest_size
@@ -20,11 +20,15 @@ log = logging.getLogger(__name__)
 
 
 class DamagedCheckpoint(Exception):
-    """A checkpoint file whose content is not what was written."""
+    """A checkpoint file whose content is not what was written, or that torch refuses."""
 
 
 def save(run: RunFolder, state: dict[str, Any]) -> None:
-    """Save a state; at every moment at least one good checkpoint is on disk."""
+    """Save a state; at every moment at least one good checkpoint is on disk.
+
+    Raises:
+        OSError: it could not be written (a full disk, say); the checkpoints there are unharmed.
+    """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getvalue()
@@ -40,6 +44,8 @@ def save(run: RunFolder, state: dict[str, Any]) -> None:
         fresh.replace(run.checkpoint)
     finally:
         fresh.unlink(missing_ok=True)
+    # A node that loses power must not forget the renames.
+    sync_folder(run.path)
 
 
 def load(run: RunFolder, device: torch.device) -> dict[str, Any] | None:
@@ -48,9 +54,7 @@ def load(run: RunFolder, device: torch.device) -> dict[str, Any] | None:
         if not path.exists():
             continue
         try:
-            payload = io.BytesIO(_payload(path))
-            state: dict[str, Any] = torch.load(payload, map_location=device, weights_only=True)
-            return state
+            return _state(path, device)
         except DamagedCheckpoint as error:
             aside = path.with_name(f"{path.stem}.damaged-{secrets.token_hex(4)}.pt")
             path.replace(aside)
@@ -64,6 +68,21 @@ def remove(run: RunFolder) -> None:
     run.previous_checkpoint.unlink(missing_ok=True)
 
 
+def _state(path: Path, device: torch.device) -> dict[str, Any]:
+    payload = io.BytesIO(_payload(path))
+    try:
+        state = torch.load(payload, map_location=device, weights_only=True)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:
+        # The bytes are as written: another version of torch, or types that it does not allow.
+        reason = " ".join(str(error).split())[:200]
+        raise DamagedCheckpoint(f"{path}: torch cannot read it: {reason}") from error
+    if not isinstance(state, dict):
+        raise DamagedCheckpoint(f"{path}: no checkpoint but a {type(state).__name__}")
+    return state
+
+
 def _payload(path: Path) -> bytes:
     content = path.read_bytes()
     digest, payload = content[len(MAGIC) : HEADER], content[HEADER:]
@@ -74,7 +93,10 @@ def _payload(path: Path) -> bytes:
 
 def write_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
     """Write trained weights for other runs to load."""
-    write_atomic(path, lambda file: torch.save(weights, file))
+    # Into memory first: torch's own error on a full disk does not say that it is full.
+    content = io.BytesIO()
+    torch.save(weights, content)
+    write_atomic(path, lambda file: file.write(content.getbuffer()))
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:

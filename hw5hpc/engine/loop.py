@@ -1,6 +1,6 @@
 """The one training loop: epochs and steps, metrics, checkpoints, and a clean stop at a step."""
 
-import math
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,16 +11,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hw5hpc.engine import checkpoint
+from hw5hpc.engine.divergence import broken_number, broken_weight
 from hw5hpc.engine.random import global_state, seed_everything, set_global_state
 from hw5hpc.store import RunFolder, State
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an experiment measures: numbers for the tables, arrays for the pictures."""
+    """What an experiment measures: numbers for the tables, arrays for the pictures.
+
+    A number that is not finite means divergence, unless `any_number` says that it may be found.
+    """
 
     metrics: dict[str, float] = field(default_factory=dict)
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    any_number: bool = False
 
 
 class Training(Protocol):
@@ -128,14 +135,20 @@ def train(training: Training, run: RunFolder, device: torch.device, watch: Watch
             position.add(*training.step(position.epoch + 1, position.step))
             watch.progress(position.epoch, position.step, row)
         step_ms = 1e3 * _elapsed(began, device) / max(position.step - first_step, 1)
-        row, finite = _close_epoch(training, run, position, watch)
+        row, broken = _close_epoch(training, run, position, watch)
         run.add_timing({"epoch": position.epoch, "seconds": clock.seconds, "step_ms": step_ms})
-        if not finite:
-            reason = f"a loss became NaN or infinite in epoch {position.epoch}"
+        if broken:
+            reason = f"{broken} in epoch {position.epoch}"
             return Outcome(State.DIVERGED, reason, row, clock.seconds)
     final = training.finish()
     _keep(run, training.epochs, final)
-    return Outcome(State.FINISHED, "", {**row, **final.metrics}, clock.seconds)
+    broken = _broken(final)
+    state = State.DIVERGED if broken else State.FINISHED
+    return Outcome(state, broken, {**row, **final.metrics}, clock.seconds)
+
+
+def _broken(measured: Evaluation) -> str:
+    return "" if measured.any_number else broken_number("measure", measured.metrics)
 
 
 def _elapsed(began: float, device: torch.device) -> float:
@@ -146,17 +159,20 @@ def _elapsed(began: float, device: torch.device) -> float:
 
 def _close_epoch(
     training: Training, run: RunFolder, position: _Position, watch: Watch
-) -> tuple[dict[str, float], bool]:
-    """Write the epoch's row, and return it with whether every loss is finite."""
+) -> tuple[dict[str, float], str]:
+    """Write the epoch's row, and return it with what broke ('' while all is finite).
+
+    The weights are looked at too: those that the very last step broke show in no loss.
+    """
     losses = position.end_epoch()
-    finite = all(math.isfinite(value) for value in losses.values())
-    measured = training.evaluate(position.epoch) if finite else Evaluation()
+    broken = broken_number("loss", losses) or broken_weight(training.weights())
+    measured = Evaluation() if broken else training.evaluate(position.epoch)
     steps = position.epoch * training.steps_per_epoch
     row = {"epoch": position.epoch, "step": steps, **losses, **measured.metrics}
     _keep(run, position.epoch, measured)
     run.add_metrics(row)
     watch.row(row, measured.arrays)
-    return row, finite
+    return row, broken or _broken(measured)
 
 
 def _keep(run: RunFolder, epoch: int, measured: Evaluation) -> None:
@@ -181,6 +197,9 @@ def _resume(
 ) -> tuple[_Position, _Clock]:
     position = _Position()
     state = checkpoint.load(run, device)
+    if state is not None and run.metrics_size() < state["metrics_size"]:
+        log.warning("%s: rows are missing, so the run starts anew", run.metrics_path)
+        state = None
     if state is None:
         run.cut_metrics(0)
         seed_everything(training.seed)

@@ -4,12 +4,14 @@ import ast
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from hw5hpc.report.tables import Arrays, Tables
 from hw5hpc.store import Outputs, RunFolder, State, StoreError, SweepFolder
+from hw5hpc.store.files import numbers
 
 # A run whose folder was deleted, and one whose files contradict each other, are in no State.
 MISSING, DAMAGED = "missing", "damaged"
@@ -91,8 +93,7 @@ def _read(run: RunFolder, point: Mapping[str, Any]) -> _Read:
 
 def _read_folder(run: RunFolder, point: Mapping[str, Any]) -> _Read:
     config, problem = _config(run, point)
-    result = run.result() or {}
-    state, reason = _state(run, result)
+    state, reason, result = _state(run)
     provenance = run.provenance()
     facts = provenance if isinstance(provenance, dict) else {}
     return _Read(
@@ -100,7 +101,7 @@ def _read_folder(run: RunFolder, point: Mapping[str, Any]) -> _Read:
         state=state,
         reason="; ".join(part for part in (reason, problem) if part),
         config=config,
-        metrics=_numbers(result.get("metrics")),
+        metrics=numbers(result.get("metrics")),
         rows=_epochs(run),
         arrays=run.arrays(),
         facts=_facts(result, facts),
@@ -114,42 +115,43 @@ def _config(run: RunFolder, point: Mapping[str, Any]) -> tuple[Mapping[str, Any]
     try:
         _, config = run.config()
         return {str(key): value for key, value in config.items()}, ""
-    except (StoreError, ValueError, AttributeError):
+    except StoreError as error:
+        return point, _named(error)
+    except (ValueError, AttributeError):
         return point, "config.yaml is missing or damaged"
 
 
-def _state(run: RunFolder, result: Mapping[str, Any]) -> tuple[str, str]:
+def _named(error: StoreError) -> str:
+    """The file's name without its folder: a report may be read where the folder is not."""
+    path, _, problem = str(error).partition(": ")
+    return f"{Path(path).name}: {problem}"
+
+
+def _state(run: RunFolder) -> tuple[str, str, Mapping[str, Any]]:
+    """Return (state, reason, result); a result of another format is named, never used."""
     try:
-        status = run.status()
-    except (ValueError, TypeError):
-        return DAMAGED, "result.json holds an unknown state"
+        result = run.result() or {}
+    except StoreError as error:
+        return DAMAGED, _named(error), {}
+    status = run.status()
     reason = str(status.reason or result.get("reason") or "")
-    if status.state.done and not result:
-        return DAMAGED, f"ended as {status.state}, but result.json is missing or damaged"
     if status.state is State.NEW and not reason:
         reason = "not started"
-    return str(status.state), reason
+    return str(status.state), reason, result
 
 
 def _facts(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
-    numbers = _numbers(result)
-    seconds, devices = numbers.get("seconds"), numbers.get("devices")
+    found = numbers(result)
+    seconds, devices = found.get("seconds"), found.get("devices")
     spent = None if seconds is None or devices is None else seconds * devices / 3600
     device = result.get("device") or provenance.get("device") or ""
     return {"seconds": seconds, "device": str(device), "gpu_hours": spent}
 
 
-def _numbers(raw: Any) -> dict[str, float]:
-    """Keep the numbers of a mapping; whatever else stands in a damaged file is dropped."""
-    if not isinstance(raw, Mapping):
-        return {}
-    return {str(key): value for key, value in raw.items() if isinstance(value, int | float)}
-
-
 def _epochs(run: RunFolder) -> list[dict[str, float]]:
     """One row an epoch, with its timing; of two rows for one epoch the later counts."""
     timing, rows = (
-        {row["epoch"]: row for row in map(_numbers, found) if isinstance(row.get("epoch"), int)}
+        {row["epoch"]: row for row in found if isinstance(row.get("epoch"), int)}
         for found in (run.timing(), run.metrics())
     )
     return [{**timing.get(epoch, {}), **rows[epoch]} for epoch in sorted(rows)]

@@ -1,11 +1,14 @@
 """Write files so that a crash at any moment leaves the old or the new content, never a mixture."""
 
 import json
+import math
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
+
+_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -20,10 +23,11 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the renames in a folder last through a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -36,7 +40,24 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+    write_text(path, json.dumps(valid(value), indent=2, sort_keys=True) + "\n")
+
+
+def valid(value: Any) -> Any:
+    """Return a value that strict JSON can hold: NaN and infinities as strings."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+    if isinstance(value, Mapping):
+        return {key: valid(item) for key, item in value.items()}
+    return [valid(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def numbers(row: Any) -> dict[str, float]:
+    """Return the numbers of a row, undoing `valid`; whatever else stands in it is dropped."""
+    if not isinstance(row, Mapping):
+        return {}
+    read = {str(key): _NOT_FINITE.get(str(value), value) for key, value in row.items()}
+    return {key: value for key, value in read.items() if isinstance(value, int | float)}
 
 
 def read_json(path: Path) -> Any | None:
@@ -49,7 +70,7 @@ def read_json(path: Path) -> Any | None:
 
 def append_json_line(path: Path, value: Any) -> None:
     """Append one row in a single write; a torn last line of an earlier crash is closed first."""
-    row = (json.dumps(value, sort_keys=True) + "\n").encode()
+    row = (json.dumps(valid(value), sort_keys=True) + "\n").encode()
     with path.open("ab+") as file:
         if file.tell() and not _ends_with_newline(file):
             row = b"\n" + row

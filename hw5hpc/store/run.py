@@ -1,8 +1,11 @@
 """One run's directory: its config, status, metrics, checkpoints, artifacts and result."""
 
+import contextlib
+import errno
+import io
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,15 @@ from hw5hpc.store import files
 from hw5hpc.store.state import State, Status
 
 FORMAT = 1
+RESERVE_BYTES = 16384
 
 
 class StoreError(UserError):
     """A run directory that cannot be read or written."""
+
+
+def _other_format(path: Path, version: object) -> str:
+    return f"{path}: format version {version}; this code reads {FORMAT}"
 
 
 class RunFolder:
@@ -35,6 +43,7 @@ class RunFolder:
         self.weights = self.artifacts / "weights.pt"
         self.claim_path = path / "claim.json"
         self.logs = path / "logs"
+        self._reserve = path / "reserve"
 
     def create(self, experiment: str, config: Mapping[str, Any]) -> None:
         """Write config.yaml once; an existing one is left as it is."""
@@ -61,23 +70,43 @@ class RunFolder:
         except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
             raise StoreError(f"{path}: missing or damaged ({type(error).__name__})") from error
         if version != FORMAT:
-            raise StoreError(f"{path}: format version {version}; this code reads {FORMAT}")
+            raise StoreError(_other_format(path, version))
         return experiment, config
 
     def status(self) -> Status:
-        """Return the status; the result file outranks a status that a crash left behind."""
+        """Return the status, set right by the result file."""
         raw = files.read_json(self.path / "status.json")
         try:
             status = Status.from_dict(raw) if isinstance(raw, dict) else Status()
+            status = replace(status, metrics=files.numbers(status.metrics))
         except (TypeError, ValueError):
             status = Status(reason="status.json is damaged")
-        result = self.result()
-        if result is not None and not status.state.done:
-            return Status(**{**asdict(status), "state": State(result["state"])})
-        return status
+        try:
+            result = self.result()
+        except StoreError as error:
+            return replace(status, reason=str(error))
+        return status.beside(State(result["state"]) if result is not None else None)
 
     def set_status(self, status: Status) -> None:
-        files.write_json(self.path / "status.json", asdict(status))
+        """Write status.json; on a full disk or quota, in the room that `reserve_room` kept."""
+        path = self.path / "status.json"
+        try:
+            files.write_json(path, asdict(status))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._reserve.exists():
+                raise
+            self._reserve.unlink()
+            files.write_json(path, asdict(status))
+
+    def reserve_room(self) -> None:
+        """Keep a little room, so that a run can still say that the disk is full."""
+        if not self._reserve.exists():
+            with contextlib.suppress(OSError):
+                files.write_text(self._reserve, "." * RESERVE_BYTES)
+
+    def free_room(self) -> None:
+        with contextlib.suppress(OSError):
+            self._reserve.unlink(missing_ok=True)
 
     def set_job(self, job: str) -> None:
         """Remember the Slurm job that was sent for this run (only submitters write this file)."""
@@ -96,10 +125,18 @@ class RunFolder:
         files.append_json_line(self.timing_path, dict(row))
 
     def metrics(self) -> list[dict[str, float]]:
-        return files.read_json_lines(self.metrics_path)
+        """Return the whole rows of metrics.jsonl, NaN and infinities as numbers again."""
+        return list(map(files.numbers, files.read_json_lines(self.metrics_path)))
 
     def timing(self) -> list[dict[str, float]]:
-        return files.read_json_lines(self.timing_path)
+        return list(map(files.numbers, files.read_json_lines(self.timing_path)))
+
+    def drop_leftovers(self) -> None:
+        """Remove what a worker that was killed left half written; for the claim's holder only."""
+        patterns = [(self.path, ".checkpoint.*.tmp"), (self.artifacts, ".*.tmp")]
+        for folder, pattern in patterns:
+            for path in folder.glob(pattern):
+                path.unlink(missing_ok=True)
 
     def metrics_size(self) -> int:
         """Return the length of metrics.jsonl in bytes, as a checkpoint remembers it."""
@@ -113,7 +150,10 @@ class RunFolder:
     def add_array(self, name: str, epoch: int, array: NDArray[Any]) -> None:
         """Keep an array (samples, filters, a histogram) as of one epoch."""
         path = self.artifacts / f"{name}.{epoch:05d}.npy"
-        files.write_atomic(path, lambda file: np.save(file, array, allow_pickle=False))
+        # Into memory first: NumPy's own error on a full disk does not say that it is full.
+        content = io.BytesIO()
+        np.save(content, array, allow_pickle=False)
+        files.write_atomic(path, lambda file: file.write(content.getbuffer()))
 
     def arrays(self) -> dict[str, dict[int, NDArray[Any]]]:
         """Return {name: {epoch: array}}; a damaged file is left out."""
@@ -127,9 +167,22 @@ class RunFolder:
         return found
 
     def result(self) -> dict[str, Any] | None:
-        raw = files.read_json(self.path / "result.json")
-        whole = isinstance(raw, dict) and {"state", "metrics"} <= raw.keys()
-        return raw if whole else None
+        """Return result.json, or None while there is none (or a damaged one).
+
+        Raises:
+            StoreError: it is of another format version, so it is neither used nor replaced.
+        """
+        path = self.path / "result.json"
+        raw = files.read_json(path)
+        if not isinstance(raw, dict):
+            return None
+        if raw.get("format", FORMAT) != FORMAT:
+            raise StoreError(_other_format(path, raw["format"]))
+        whole = isinstance(raw.get("metrics"), dict) and raw.get("state") in (
+            "finished",
+            "diverged",
+        )
+        return {**raw, "metrics": files.numbers(raw["metrics"])} if whole else None
 
     def set_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json; from here on the run is finished (or diverged)."""

@@ -1,7 +1,7 @@
 """The states of a run, and which state may follow which."""
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -27,7 +27,7 @@ _ENDS = {State.INTERRUPTED, State.FAILED, State.DIVERGED, State.FINISHED, State.
 NEXT: dict[State, set[State]] = {
     State.NEW: {State.QUEUED, State.RUNNING, State.FAILED},
     State.QUEUED: {State.QUEUED, State.RUNNING, State.LOST, State.FAILED},
-    State.RUNNING: {State.RUNNING, *_ENDS},
+    State.RUNNING: {State.RUNNING, State.QUEUED, *_ENDS},
     State.INTERRUPTED: {State.QUEUED, State.RUNNING, State.LOST, State.FAILED},
     State.LOST: {State.QUEUED, State.RUNNING, State.FAILED},
     State.FAILED: {State.QUEUED, State.RUNNING, State.FAILED},
@@ -38,7 +38,11 @@ NEXT: dict[State, set[State]] = {
 
 @dataclass(frozen=True)
 class Status:
-    """What status.json holds; times are seconds since 1970, `updated` is the heartbeat."""
+    """What status.json holds; times are seconds since 1970, `updated` is the heartbeat.
+
+    `crashes` are those since the run last got further than at a crash (in epoch `crash_epoch`),
+    `stops` the signals that ended a turn; both start anew at a submission.
+    """
 
     state: State = State.NEW
     reason: str = ""
@@ -47,6 +51,8 @@ class Status:
     updated: float = 0.0
     seconds: float = 0.0
     crashes: int = 0
+    crash_epoch: int = 0
+    stops: int = 0
     job: str = ""
     host: str = ""
     pid: int = 0
@@ -61,6 +67,18 @@ class Status:
         if state not in NEXT[self.state]:
             raise ValueError(f"a {self.state} run cannot become {state}")
         return Status(**{**asdict(self), **changes, "state": state, "updated": time.time()})
+
+    def beside(self, result: State | None) -> "Status":
+        """Return what holds beside a result file of this state (None: there is none).
+
+        The result is written before the status, so it outranks a status that a crash left behind.
+        """
+        if result is not None:
+            return self if self.state.done else replace(self, state=result, reason="")
+        if self.state.done:
+            lost = f"ended as {self.state}, but result.json is missing or damaged"
+            return replace(self, state=State.LOST, reason=lost)
+        return self
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> "Status":
