@@ -86,11 +86,13 @@ class Tracker:
             self._run.log({**row, **pictures}, step=int(row["epoch"]))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
-        if self._run is None:
+        """End the run at W&B; a second call does nothing."""
+        run, self._run = self._run, None
+        if run is None:
             return
         with self._shielded("finish"):
-            self._run.summary.update(dict(summary))
-            self._run.finish(exit_code=exit_code)
+            run.summary.update(dict(summary))
+            run.finish(exit_code=exit_code)
 
     @contextlib.contextmanager
     def _shielded(self, what: str) -> Iterator[None]:

@@ -68,7 +68,7 @@ def main() -> int:
     profile = profiles.load(args.cluster or profiles.default_name(), block, args.sweep)
     outputs = Outputs(args.out)
     if args.debug or args.local:
-        return run_here(args, sweep, outputs)
+        return run_here(args, sweep, outputs, profile.max_crashes)
     return run_on_slurm(args, sweep, profile, outputs)
 
 
@@ -78,7 +78,7 @@ def make_plan(
     return planning.make(sweep, outputs, code_hash(), alive, args.retry_failed, args.force)
 
 
-def run_here(args: argparse.Namespace, sweep: Sweep, outputs: Outputs) -> int:
+def run_here(args: argparse.Namespace, sweep: Sweep, outputs: Outputs, crashes: int) -> int:
     from hw5hpc.cluster import local
     from hw5hpc.cluster.data import check as check_data
 
@@ -88,7 +88,7 @@ def run_here(args: argparse.Namespace, sweep: Sweep, outputs: Outputs) -> int:
     if args.dry_run:
         return DONE
     check_data(plan)
-    local.run(plan, outputs)
+    local.run(plan, outputs, crashes)
     return report(sweep, outputs)
 
 

@@ -14,15 +14,19 @@ from rich.progress import (
 )
 
 from hw5hpc.cluster.plan import Item, Plan, register
+from hw5hpc.cluster.retry import Budget
+from hw5hpc.cluster.stop import StopFlag
 from hw5hpc.store import Outputs, State, Status
 
 
-def run(plan: Plan, outputs: Outputs) -> list[State]:
+def run(plan: Plan, outputs: Outputs, crashes: int = 2) -> list[State]:
     """Train what the plan holds and return the state that each run ended in.
+
+    A run may crash `crashes` times without getting further before it counts as failed.
 
     Ctrl-C or SIGTERM stops at the next step with a checkpoint; the same command goes on from it.
     """
-    from hw5hpc.cluster.worker import StopFlag, Surroundings, work
+    from hw5hpc.cluster.worker import Surroundings, work
 
     register(plan, outputs)
     items = [*plan.first, *plan.rest]
@@ -30,7 +34,9 @@ def run(plan: Plan, outputs: Outputs) -> list[State]:
     before = stop.listen(signal.SIGINT, signal.SIGTERM)
     try:
         with _Board(items) as board:
-            around = Surroundings(plan.sweep.name, stop=stop, report=board.update)
+            # Ctrl-C is the user's own; it is in no budget.
+            budget = Budget(crashes=crashes)
+            around = Surroundings(plan.sweep.name, stop=stop, report=board.update, budget=budget)
             states = work([outputs.run(item.id).path for item in items], around)
     finally:
         for number, handler in before.items():

@@ -127,8 +127,17 @@ def gpu_hours(tasks: int, profile: Profile) -> float:
     return tasks * profile.gpus * profile.minutes / 60
 
 
+def _queue(run: RunFolder) -> None:
+    """Mark a run as queued, before it is sent: a job that starts at once has the later word."""
+    status = run.status()
+    # Since the plan was made, somebody who plans without a lock (--local) may have begun it.
+    if not status.state.done and holder(run) is None:
+        anew = {"reason": "", "crashes": 0, "crash_epoch": 0, "stops": 0}
+        run.set_status(status.to(State.QUEUED, **anew))
+
+
 def register(plan: Plan, outputs: Outputs) -> None:
-    """Write the resolved config of every run that goes out, and the sweep's own record.
+    """Write the config of every run that goes out, mark it queued, and record the sweep.
 
     A finished run that goes out again (`--force`) is moved aside first.
     """
@@ -136,7 +145,9 @@ def register(plan: Plan, outputs: Outputs) -> None:
         if entry.state.done:
             outputs.put_aside(entry.id)
     for entry in (*plan.first, *plan.rest):
-        outputs.run(entry.id).create(entry.experiment, flatten(entry.config))
+        run = outputs.run(entry.id)
+        run.create(entry.experiment, flatten(entry.config))
+        _queue(run)
     sweep = plan.sweep
     rows = [
         {"run": entry.id, **point.swept}

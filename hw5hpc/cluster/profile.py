@@ -39,6 +39,8 @@ class Profile:
     pack: str = "auto"
     max_parallel: int = 64
     signal_seconds: int = 90
+    max_crashes: int = 2
+    max_stops: int | None = None
     setup: list[str] = dataclasses.field(default_factory=list)
     slurm_conf: str | None = None
 
@@ -48,6 +50,9 @@ class Profile:
         for name in ("mem_gb", "cpus_per_task", "nodes", "tasks_per_node", "max_parallel"):
             _check_least(self, name, 1)
         _check_least(self, "gpus_per_node", 0)
+        _check_least(self, "max_crashes", 0)
+        if self.max_stops is not None:
+            _check_least(self, "max_stops", 0)
         for name in ("nodes", "tasks_per_node", "gpus_per_node"):
             # Silently leaving GPUs idle would be worse than refusing them.
             if getattr(self, name) > 1:
@@ -73,6 +78,11 @@ class Profile:
         if re.fullmatch(r"\d{1,6}", self.time):
             return int(self.time)
         raise FieldError("time", f"takes HH:MM:SS, D-HH:MM:SS or minutes, got {self.time!r}")
+
+    @property
+    def warning_seconds(self) -> int:
+        """How long before the time limit to warn: a short job must get to train before that."""
+        return min(self.signal_seconds, 60 * self.minutes // 3)
 
     @property
     def gpus(self) -> int:

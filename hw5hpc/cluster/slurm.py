@@ -1,11 +1,13 @@
 """Submit to Slurm with submitit: the only module that knows submitit and Slurm's commands."""
 
 import contextlib
+import logging
 import os
 import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,8 +17,14 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import DelayedSubmission
 
+from hw5hpc.cluster import requeue
 from hw5hpc.cluster.profile import Profile
+from hw5hpc.cluster.retry import Budget, last_words
+from hw5hpc.cluster.stop import StopFlag
 from hw5hpc.errors import UserError
+from hw5hpc.store import State
+
+log = logging.getLogger(__name__)
 
 UNLIMITED = 1_000_000
 
@@ -28,26 +36,30 @@ class SlurmError(UserError):
 class RunTask:
     """One array task: only paths are pickled, the node re-reads and checks the configs."""
 
-    def __init__(self, sweep: str, folders: Sequence[Path]) -> None:
-        self.sweep = sweep
+    def __init__(self, sweep: str, folders: Sequence[Path], budget: Budget) -> None:
+        self.sweep, self.budget = sweep, budget
         self.folders = [str(folder) for folder in folders]
 
     def __call__(self) -> list[str]:
-        from hw5hpc.cluster.worker import StopFlag, Surroundings, work
+        from hw5hpc.cluster.worker import Surroundings, work
 
+        environment = submitit.JobEnvironment()
         stop = StopFlag()
-        warning = submitit.JobEnvironment()._usr_sig()
+        warning, job = environment._usr_sig(), environment.job_id
         before = stop.listen(warning, signal.SIGTERM)
-        job = submitit.JobEnvironment().job_id
-        states = work([Path(f) for f in self.folders], Surroundings(self.sweep, job, stop))
-        if stop() and _may_requeue(job):
-            # Checkpoints are on disk: hand over to submitit, which calls checkpoint() and requeues.
+        killed = last_words(environment.paths.folder)
+        around = Surroundings(self.sweep, job, stop, budget=self.budget, killed=killed)
+        states = work([Path(f) for f in self.folders], around)
+        left = [state for state in states if not state.done and state is not State.FAILED]
+        # A job that its user cancelled must not come back.
+        if stop() and left and requeue.still_running(job):
             signal.signal(warning, before[warning])
-            signal.raise_signal(warning)
+            _hand_back(warning)
         return [str(state) for state in states]
 
     def checkpoint(self) -> DelayedSubmission:
-        return DelayedSubmission(RunTask(self.sweep, [Path(f) for f in self.folders]))
+        folders = [Path(folder) for folder in self.folders]
+        return DelayedSubmission(RunTask(self.sweep, folders, self.budget))
 
 
 class ReportTask:
@@ -67,10 +79,14 @@ class ReportTask:
         return DelayedSubmission(ReportTask(Path(self.out), self.sweep))
 
 
-def _may_requeue(job: str) -> bool:
-    """A job that its user cancelled must not come back; one out of time or preempted may."""
-    shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True)
-    return "JobState=RUNNING" in shown.stdout
+def _hand_back(warning: int) -> None:
+    """Let submitit call checkpoint() and requeue; where it cannot, leave it to the batch script."""
+    try:
+        signal.raise_signal(warning)
+    except Exception:
+        # A full disk, a controller that is away, a file that an earlier turn left half written.
+        log.exception("submitit could not requeue this task; its batch script will")
+        sys.exit(requeue.TRY_AGAIN)
 
 
 def use_conf(profile: Profile) -> None:
@@ -193,9 +209,17 @@ def _resource_flags(profile: Profile) -> list[str]:
 
 
 def executor(
-    profile: Profile, folder: Path, code: Path, name: str, after: Sequence[str] = ()
+    profile: Profile,
+    folder: Path,
+    code: Path,
+    name: str,
+    after: Sequence[str] = (),
+    revive: bool = False,
 ) -> submitit.SlurmExecutor:
-    """Return an executor whose jobs run the code frozen at `code`, after the jobs `after` ended."""
+    """Return an executor whose jobs run the code frozen at `code`, after the jobs `after` ended.
+
+    With `revive`, a job whose process is killed goes back into the queue (see requeue.py).
+    """
     made = submitit.SlurmExecutor(folder=folder / "%j", max_num_timeout=UNLIMITED)
     quoted = shlex.quote(str(code))
     parameters: dict[str, Any] = {
@@ -206,7 +230,7 @@ def executor(
         "ntasks_per_node": profile.tasks_per_node,
         "cpus_per_task": profile.cpus_per_task,
         "array_parallelism": profile.max_parallel,
-        "signal_delay_s": profile.signal_seconds,
+        "signal_delay_s": profile.warning_seconds,
         "stderr_to_stdout": True,
         "srun_args": [f"--cpus-per-task={profile.cpus_per_task}", "--export=ALL"],
         "setup": [*profile.setup, f"cd {quoted}", f"export PYTHONPATH={quoted}"],
@@ -217,6 +241,8 @@ def executor(
     for key in ("partition", "account", "qos", "constraint"):
         if getattr(profile, key):
             parameters[key] = getattr(profile, key)
+    if revive:
+        parameters["teardown"] = requeue.script_lines(made.python, folder)
     if after:
         parameters["dependency"] = "afterany:" + ":".join(after)
     made.update_parameters(**parameters)

@@ -12,6 +12,7 @@ from hw5hpc.cluster import slurm
 from hw5hpc.cluster.freeze import freeze
 from hw5hpc.cluster.plan import Item, Plan, pack, register
 from hw5hpc.cluster.profile import Profile
+from hw5hpc.cluster.retry import Budget
 from hw5hpc.store import Outputs, RunFolder, State
 
 
@@ -97,9 +98,8 @@ class _Sender:
         self._profile, self._outputs, self._code = profile, outputs, code
 
     def executor(self, after: Sequence[str]) -> Any:
-        return slurm.executor(
-            self._profile, self._sweep.logs, self._code, f"hw5hpc.{self._sweep.name}", after
-        )
+        name = f"hw5hpc.{self._sweep.name}"
+        return slurm.executor(self._profile, self._sweep.logs, self._code, name, after, revive=True)
 
     def send(self, items: Sequence[Item], after: Sequence[str]) -> list[str]:
         """Send the runs of one shape and mark each as queued under its job's id."""
@@ -107,11 +107,8 @@ class _Sender:
         if not groups:
             return []
         folders = [[self._outputs.run(item.id).path for item in group] for group in groups]
-        tasks = [slurm.RunTask(self._sweep.name, group) for group in folders]
-        # Queued before sent: a job that starts at once must not have its status overwritten.
-        for item in items:
-            run = self._outputs.run(item.id)
-            run.set_status(run.status().to(State.QUEUED, reason="", crashes=0))
+        budget = Budget(self._profile.max_crashes, self._profile.max_stops)
+        tasks = [slurm.RunTask(self._sweep.name, group, budget) for group in folders]
         jobs = slurm.submit(self.executor(after), tasks, slurm.max_array_size())
         for job, group in zip(jobs, groups, strict=True):
             for item in group:

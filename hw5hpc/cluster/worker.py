@@ -1,22 +1,22 @@
 """What one task does: claim its runs, train each, and leave every one with a state and a reason."""
 
+import contextlib
 import dataclasses
-import errno
+import gc
 import logging
 import os
-import signal
 import socket
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
 from hw5hpc.cluster.provenance import device_name, provenance
+from hw5hpc.cluster.retry import Budget, after_crash, after_stop, describe, is_final
 from hw5hpc.engine import checkpoint
 from hw5hpc.engine.loop import Outcome, Watch, train
 from hw5hpc.engine.precision import pick_device
@@ -29,35 +29,26 @@ from hw5hpc.tracking import Tracker
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
-MAX_CRASHES = 2
 Report = Callable[[str, Status], None]
 
 
-class StopFlag:
-    """Set by Slurm's warning signals; the loop looks at it between steps."""
-
-    def __init__(self) -> None:
-        self.signal = 0
-
-    def __call__(self) -> bool:
-        return bool(self.signal)
-
-    def listen(self, *signals: int) -> dict[int, Any]:
-        """Take over these signals and return the handlers that were there."""
-        return {number: signal.signal(number, self._set) for number in signals}
-
-    def _set(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
+class ClaimLost(Exception):
+    """Another worker has taken the run over; nothing of it may be written any more."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Surroundings:
-    """Where a task runs: its Slurm job (or ''), the sweep's name, and who wants to be told."""
+    """Where a task runs: its Slurm job (or ''), the sweep's name, and who wants to be told.
+
+    `killed` says what ended this job's turn before this one, if that was a death without a word.
+    """
 
     sweep: str
     job: str = ""
     stop: Callable[[], bool] = lambda: False
     report: Report = lambda run, status: None
+    budget: Budget = dataclasses.field(default_factory=Budget)
+    killed: str = ""
 
 
 def work(folders: Sequence[Path], around: Surroundings) -> list[State]:
@@ -80,63 +71,72 @@ def _use_allotted_cpus() -> None:
 
 
 def _work_on(run: RunFolder, around: Surroundings) -> State:
-    if run.status().state.done:
-        return run.status().state
     try:
+        state = run.status().state
+        # A failed run comes back only when it is submitted again, which makes it a queued one.
+        if state.done or state is State.FAILED:
+            return state
         mine = claim(run, around.job)
     except OSError as error:
         log.error("run %s cannot be claimed: %s", run.id, describe(error))
-        return State.FAILED
+        return State.LOST
     if mine is None:
         log.warning("run %s is being worked on elsewhere; left alone", run.id)
         return State.RUNNING
     try:
+        run.drop_leftovers()
+        run.reserve_room()
+        if _was_killed_too_often(run, around):
+            return State.FAILED
         return _with_retries(run, mine, around)
     finally:
-        mine.release()
+        with contextlib.suppress(OSError):
+            run.free_room()
+            mine.release()
+
+
+def _was_killed_too_often(run: RunFolder, around: Surroundings) -> bool:
+    """Count the death of this job's last turn, if this is the run that it was at work on."""
+    status = run.status()
+    if not around.killed or status.state is not State.RUNNING or status.job != around.job:
+        return False
+    counted = after_crash(status, around.killed, around.budget)
+    log.error("run %s: %s", run.id, counted.reason)
+    _try_to_save(run, counted, around)
+    return counted.state is State.FAILED
 
 
 def _with_retries(run: RunFolder, mine: Claim, around: Surroundings) -> State:
-    """Try again from the last checkpoint after a crash, MAX_CRASHES times."""
+    """Try again from the last checkpoint after a crash, as often as the budget allows."""
     while True:
+        attempt = _Attempt(run, mine, around)
         try:
-            return _Attempt(run, mine, around).run()
+            return attempt.run()
+        except ClaimLost:
+            log.warning("run %s was taken over by another worker; left to it", run.id)
+            return State.RUNNING
         except Exception as error:
-            status = run.status()
-            crashes = status.crashes + 1
-            final = isinstance(error, UserError | OSError) or crashes > MAX_CRASHES
             log.error("run %s: %s\n%s", run.id, describe(error), traceback.format_exc())
-            state = State.FAILED if final else State.RUNNING
-            failed = _move(status, state, crashes=crashes, reason=describe(error))
-            _try_to_save(run, failed, around)
-            if final:
-                return State.FAILED
-
-
-def _move(status: Status, state: State, **changes: Any) -> Status:
-    """A status file damaged or left by an older turn must not stop the work."""
-    try:
-        return status.to(state, **changes)
-    except ValueError:
-        return dataclasses.replace(Status(), state=state, updated=time.time(), **changes)
+            if run.status().state.done:
+                # Its result was on disk before the trouble began.
+                return run.status().state
+            final = is_final(error)
+            counted = after_crash(attempt.status, describe(error), around.budget, final)
+        _try_to_save(run, counted, around)
+        if counted.state is State.FAILED:
+            return State.FAILED
+        # What the broken attempt held on the GPU would be missing in the next one.
+        del attempt
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def _try_to_save(run: RunFolder, status: Status, around: Surroundings) -> None:
     try:
-        run.set_status(status)
+        run.set_last_status(status)
     except OSError as error:
         log.error("run %s: its state could not be written: %s", run.id, describe(error))
     around.report(run.id, status)
-
-
-def describe(error: BaseException) -> str:
-    """Return one line that says why a run ended."""
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        return "the GPU's memory is too small: lower train.batch_size or ask for a larger GPU"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk or quota is full ({error.filename or 'output folder'})"
-    text = " ".join(str(error).split())[:300]
-    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
 class _Attempt:
@@ -145,15 +145,13 @@ class _Attempt:
     def __init__(self, run: RunFolder, mine: Claim, around: Surroundings) -> None:
         self._run, self._claim, self._around = run, mine, around
         self._beat = 0.0
-        self._lost_claim = False
-        self._status = run.status()
+        self.status = run.status()
 
     def run(self) -> State:
         experiment, config = _checked_config(self._run)
         device = pick_device()
         entry = EXPERIMENTS[experiment]
-        self._status = _move(
-            self._status,
+        running = self.status.to(
             State.RUNNING,
             reason="",
             job=self._around.job,
@@ -161,14 +159,17 @@ class _Attempt:
             pid=os.getpid(),
             epochs=getattr(getattr(config, "train", None), "epochs", 0),
         )
-        self._save(self._status)
+        self._save(running)
         training = entry.load()(config, device, _weights_of_prerequisites(self._run, config))
         around, source = self._around, training.data_source
         record = provenance(device, around.sweep, around.job, source)
         self._run.set_provenance(record)
         tracker = self._tracker(experiment, config, record)
-        outcome = train(training, self._run, device, self._watch(tracker, config))
-        return self._end(outcome, training, device, tracker)
+        try:
+            outcome = train(training, self._run, device, self._watch(tracker, config))
+            return self._end(outcome, training, device, tracker)
+        finally:
+            tracker.finish({}, exit_code=1)
 
     def _tracker(self, experiment: str, config: Any, record: dict[str, Any]) -> Tracker:
         return Tracker(
@@ -188,7 +189,8 @@ class _Attempt:
             self._progress(int(metrics["epoch"]), 0, metrics, now=True)
 
         return Watch(
-            stop=lambda: self._around.stop() or self._lost_claim,
+            stop=self._around.stop,
+            before_write=self._check_claim,
             progress=self._progress,
             row=row,
             checkpoint_seconds=60 * minutes,
@@ -200,25 +202,34 @@ class _Attempt:
         if not now and time.monotonic() - self._beat < HEARTBEAT_SECONDS:
             return
         self._beat = time.monotonic()
-        self._lost_claim = not self._claim.beat()
-        self._save(_move(self._status, State.RUNNING, epoch=epoch, metrics=metrics))
+        self._check_claim()
+        self._save(self.status.to(State.RUNNING, epoch=epoch, metrics=metrics))
+
+    def _check_claim(self) -> None:
+        if not self._claim.beat():
+            raise ClaimLost
 
     def _save(self, status: Status) -> None:
-        self._status = status
+        self.status = status
         self._run.set_status(status)
         self._around.report(self._run.id, status)
 
     def _end(
         self, outcome: Outcome, training: Any, device: torch.device, tracker: Tracker
     ) -> State:
-        if outcome.state.done:
+        done = outcome.state.done
+        if done:
+            self._check_claim()
             self._write_result(outcome, training, device)
         tracker.finish(outcome.metrics, exit_code=0 if outcome.state is State.FINISHED else 1)
-        changes = {"reason": outcome.reason, "metrics": outcome.metrics, "seconds": outcome.seconds}
-        self._save(_move(self._status, outcome.state, **changes))
-        if outcome.state.done:
+        measured = {"metrics": outcome.metrics, "seconds": outcome.seconds}
+        if done:
+            self._save(self.status.to(outcome.state, reason=outcome.reason, **measured))
             checkpoint.remove(self._run)
-        return outcome.state
+        else:
+            status = self.status.to(State.RUNNING, **measured)
+            self._save(after_stop(status, outcome.reason, self._around.budget))
+        return self.status.state
 
     def _write_result(self, outcome: Outcome, training: Any, device: torch.device) -> None:
         weights = {name: tensor.detach().cpu() for name, tensor in training.weights().items()}

@@ -61,10 +61,14 @@ class Training(Protocol):
 
 @dataclass(frozen=True)
 class Watch:
-    """What the outside sees and wants: called at step boundaries only."""
+    """What the outside sees and wants: called at step boundaries only.
+
+    `before_write` raises when the run has become another worker's; what it raises ends the loop.
+    """
 
     stop: Callable[[], bool] = lambda: False
     progress: Callable[[int, int, dict[str, float]], None] = lambda epoch, step, metrics: None
+    before_write: Callable[[], None] = lambda: None
     row: Callable[[dict[str, float], dict[str, NDArray[Any]]], None] = lambda row, arrays: None
     checkpoint_seconds: float = 300.0
 
@@ -129,6 +133,7 @@ def train(training: Training, run: RunFolder, device: torch.device, watch: Watch
         while position.step < training.steps_per_epoch:
             stop = watch.stop()
             if stop or clock.due():
+                watch.before_write()
                 _save(training, run, position, clock)
             if stop:
                 return Outcome(State.INTERRUPTED, "stopped by a signal", row, clock.seconds)
@@ -141,6 +146,7 @@ def train(training: Training, run: RunFolder, device: torch.device, watch: Watch
             reason = f"{broken} in epoch {position.epoch}"
             return Outcome(State.DIVERGED, reason, row, clock.seconds)
     final = training.finish()
+    watch.before_write()
     _keep(run, training.epochs, final)
     broken = _broken(final)
     state = State.DIVERGED if broken else State.FINISHED
@@ -169,6 +175,7 @@ def _close_epoch(
     measured = Evaluation() if broken else training.evaluate(position.epoch)
     steps = position.epoch * training.steps_per_epoch
     row = {"epoch": position.epoch, "step": steps, **losses, **measured.metrics}
+    watch.before_write()
     _keep(run, position.epoch, measured)
     run.add_metrics(row)
     watch.row(row, measured.arrays)

@@ -88,15 +88,17 @@ class RunFolder:
         return status.beside(State(result["state"]) if result is not None else None)
 
     def set_status(self, status: Status) -> None:
+        files.write_json(self.path / "status.json", asdict(status))
+
+    def set_last_status(self, status: Status) -> None:
         """Write status.json; on a full disk or quota, in the room that `reserve_room` kept."""
-        path = self.path / "status.json"
         try:
-            files.write_json(path, asdict(status))
+            self.set_status(status)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._reserve.exists():
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            self._reserve.unlink()
-            files.write_json(path, asdict(status))
+            self.free_room()
+            self.set_status(status)
 
     def reserve_room(self) -> None:
         """Keep a little room, so that a run can still say that the disk is full."""
@@ -136,7 +138,8 @@ class RunFolder:
         patterns = [(self.path, ".checkpoint.*.tmp"), (self.artifacts, ".*.tmp")]
         for folder, pattern in patterns:
             for path in folder.glob(pattern):
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def metrics_size(self) -> int:
         """Return the length of metrics.jsonl in bytes, as a checkpoint remembers it."""

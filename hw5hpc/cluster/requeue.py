@@ -1,0 +1,90 @@
+"""The batch script's last line: put a task back into the queue whose process was killed.
+
+It runs on the node after srun has ended, so it imports neither torch nor submitit.
+"""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from hw5hpc.cluster import retry
+
+# What a worker exits with that could not put itself back into the queue (EX_TEMPFAIL).
+TRY_AGAIN = 75
+# These end a process that was told to stop before it could listen; nothing is wrong with the run.
+STOPS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP)
+# A process that dies before it looks at its runs must not come back for ever.
+UNSEEN_DEATHS = 3
+PATIENCE_SECONDS = 300.0
+
+
+def script_lines(python: str, logs: Path) -> list[str]:
+    """Return the lines after srun: `$?` is its exit status, 128 + N after the signal N."""
+    command = f"{shlex.quote(python)} -m hw5hpc.cluster.requeue {shlex.quote(str(logs))} $ended"
+    return [
+        "ended=$?",
+        f"if [ $ended -gt 128 ] || [ $ended -eq {TRY_AGAIN} ]; then {command}; fi",
+        "exit $ended",
+    ]
+
+
+def still_running(job: str, patience: float = PATIENCE_SECONDS) -> bool:
+    """Whether Slurm still counts a job as running: not cancelled, ended or requeued already.
+
+    A controller that does not answer (it is being restarted) is asked again.
+    """
+    end = time.monotonic() + patience
+    while True:
+        shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True)
+        if shown.returncode == 0 or "Invalid job id" in shown.stderr:
+            return "JobState=RUNNING" in shown.stdout
+        if time.monotonic() > end:
+            return False
+        time.sleep(2)
+
+
+def put_back(job: str, patience: float = PATIENCE_SECONDS) -> bool:
+    """Requeue a job while it is running; return whether Slurm took it."""
+    end = time.monotonic() + patience
+    while still_running(job, patience):
+        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
+        if done.returncode == 0:
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(2)
+    return False
+
+
+def job_id() -> str:
+    """Return this batch script's job as submitit names it: ID, or ID_TASK in an array."""
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    if array:
+        return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    return os.environ["SLURM_JOB_ID"]
+
+
+def main(logs: Path, ended: int) -> None:
+    """Requeue this job after its process ended with a signal, and note a death for its budget."""
+    job, number = job_id(), ended - 128
+    if not still_running(job):
+        return
+    if ended != TRY_AGAIN and number not in STOPS:
+        folder = logs / job
+        if len(retry.deaths(folder)) >= UNSEEN_DEATHS:
+            print(f"not requeued: {UNSEEN_DEATHS} processes died before they began to work")
+            return
+        try:
+            retry.record_death(folder, number)
+        except OSError as error:
+            print(f"not requeued, as the death cannot be noted: {retry.describe(error)}")
+            return
+    print(f"the process ended with status {ended}; requeued: {put_back(job)}", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
