@@ -26,7 +26,7 @@ export SLURM_CONF=$STATE/slurm.conf              # slurmdbd too looks beside thi
 
 usage() {
     cat <<TEXT
-usage: slurm/dev_cluster.sh up|down|status|env
+usage: slurm/dev_cluster.sh up|down|status|env|stop-node N|start-node N|restart-controller
 
   up      start a private Slurm: 4 nodes (n1..n4), each 2 CPUs and 2 pretend GPUs,
           partitions main (default, preemptable) and urgent, accounting for sacct.
@@ -34,6 +34,9 @@ usage: slurm/dev_cluster.sh up|down|status|env
   down    cancel its jobs and stop the daemons it started; state and history stay on disk
   status  show nodes and jobs; exit status 0 if the cluster is up, 1 if not
   env     print the line that points sbatch, squeue, sacct ... at this cluster
+
+  For trying what happens then: stop-node n2 and start-node n2 stop and start one node's
+  slurmd (its jobs' processes live on), restart-controller does both with slurmctld.
 
 HW5HPC_DEV_CLUSTER    state directory (now $STATE)
 HW5HPC_DEV_PORT_BASE  first port on 127.0.0.1 (now $PORT_BASE; uses up to $LAST_SLURMD_PORT)
@@ -375,12 +378,14 @@ start_slurmctld() {
     wait_until 60 "slurmctld" scontrol ping
 }
 
+start_slurmd() {                                 # start_slurmd INDEX
+    need_port "slurmd-${NODES[$1]}" $((SLURMD_PORT + $1))
+    start "slurmd-${NODES[$1]}" slurmd -N "${NODES[$1]}" -f "$SLURM_CONF"
+}
+
 start_slurmds() {
     local i
-    for i in "${!NODES[@]}"; do
-        need_port "slurmd-${NODES[i]}" $((SLURMD_PORT + i))
-        start "slurmd-${NODES[i]}" slurmd -N "${NODES[i]}" -f "$SLURM_CONF"
-    done
+    for i in "${!NODES[@]}"; do start_slurmd "$i"; done
 }
 
 # A node whose daemon was killed, or whose job would not die, is out until told otherwise.
@@ -474,6 +479,40 @@ down() {
     say "down; state and history stay in $STATE"
 }
 
+node_index() {                                   # node_index NAME: its place in NODES
+    local i
+    for i in "${!NODES[@]}"; do
+        if [[ ${NODES[i]} == "${1:-}" ]]; then echo "$i"; return; fi
+    done
+    die "no node '${1:-}'; choose one of ${NODES[*]}" 2
+}
+
+stop_node() {
+    local i
+    i=$(node_index "${1:-}")
+    lock
+    stop "slurmd-${NODES[i]}"
+}
+
+start_node() {
+    local i
+    i=$(node_index "${1:-}")
+    lock
+    start_slurmd "$i"
+    wait_until 60 "the node" node_brought_back "${NODES[i]}"
+}
+
+node_brought_back() {
+    resume_nodes
+    sinfo -h -N -n "$1" -p main -o %T | grep -qxE 'idle|mixed|allocated|completing'
+}
+
+restart_controller() {
+    lock
+    stop slurmctld
+    start_slurmctld
+}
+
 status() {
     if ! is_up >/dev/null 2>&1; then
         say "not up ($(report_daemons)); start it with: slurm/dev_cluster.sh up"
@@ -493,6 +532,9 @@ main() {
     case ${1:-} in
         up | down | status) "$1" ;;
         env) echo "export SLURM_CONF=$SLURM_CONF" ;;
+        stop-node) stop_node "${2:-}" ;;
+        start-node) start_node "${2:-}" ;;
+        restart-controller) restart_controller ;;
         -h | --help | help) usage ;;
         *) usage >&2; exit 2 ;;
     esac

@@ -74,12 +74,11 @@ def main(logs: Path, ended: int) -> None:
     if not still_running(job):
         return
     if ended != TRY_AGAIN and number not in STOPS:
-        folder = logs / job
-        if len(retry.deaths(folder)) >= UNSEEN_DEATHS:
-            print(f"not requeued: {UNSEEN_DEATHS} processes died before they began to work")
-            return
         try:
-            retry.record_death(folder, number)
+            if len(retry.deaths(logs / job)) >= UNSEEN_DEATHS:
+                print(f"not requeued: {UNSEEN_DEATHS} processes died before they began to work")
+                return
+            retry.record_death(logs / job, number)
         except OSError as error:
             print(f"not requeued, as the death cannot be noted: {retry.describe(error)}")
             return

@@ -83,8 +83,11 @@ def deaths(folder: Path) -> list[dict[str, Any]]:
 
 def last_words(folder: Path) -> str:
     """Return what ended this job's turn before ('' unless a signal did), and forget it."""
-    found = deaths(folder)
-    (folder / DEATHS).unlink(missing_ok=True)
+    try:
+        found = deaths(folder)
+        (folder / DEATHS).unlink(missing_ok=True)
+    except OSError:
+        found = []
     if not found:
         return ""
     number = int(found[-1].get("signal", 0))

@@ -50,6 +50,7 @@ def claim(run: RunFolder, job: str = "", gone: Callable[[str], bool] | None = No
     them can make, on NFS too: so a file system without working locks costs no safety.
     """
     with _locked(run):
+        judged = _token(run)
         if _alive(run, job, gone):
             return None
         token = secrets.token_hex(8)
@@ -58,16 +59,15 @@ def claim(run: RunFolder, job: str = "", gone: Callable[[str], bool] | None = No
         fresh = run.path / f".claim.{token}.tmp"
         try:
             files.write_json(fresh, record)
-            return Claim(run, token) if _enter(run, fresh) else None
+            return Claim(run, token) if _enter(run, fresh, judged) else None
         finally:
             fresh.unlink(missing_ok=True)
 
 
-def _enter(run: RunFolder, fresh: Path) -> bool:
-    """Make `fresh` the claim: as the first one, or in the place of one whose holder is dead."""
-    if not run.claim_path.exists():
+def _enter(run: RunFolder, fresh: Path, dead: str) -> bool:
+    """Make `fresh` the claim: the first one ('' for `dead`), or the heir of a dead holder."""
+    if not dead:
         return _link(fresh, run.claim_path)
-    dead = _token(run)
     heir = run.path / f".claim.{dead}.heir"
     if not _link(fresh, heir):
         _drop_stale(heir)
@@ -104,6 +104,7 @@ def _copy_exclusively(source: Path, target: Path) -> bool:
 
 
 def _token(run: RunFolder) -> str:
+    """Return the claim's token, '' when there is no claim."""
     record = files.read_json(run.claim_path)
     if isinstance(record, dict):
         return str(record.get("token"))

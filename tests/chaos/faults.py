@@ -1,0 +1,170 @@
+"""The faults: each is put in at random, and counts only when its effect was seen."""
+
+import os
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from ground import Ground, Worker, cluster, node_of, read, restarts, slurm, wait_for
+
+# What a fault gives back: whether its effect can be seen (asked again for a while).
+Seen = Callable[[], bool]
+
+
+class Faults:
+    """Each method puts one fault in, or returns None while there is nothing to hit."""
+
+    def __init__(self, ground: Ground, source: random.Random) -> None:
+        self._ground, self._source = ground, source
+
+    def _victim(self) -> Worker | None:
+        workers = self._ground.workers()
+        return self._source.choice(workers) if workers else None
+
+    def requeue(self) -> Seen | None:
+        victim = self._victim()
+        if victim is None:
+            return None
+        before = restarts(victim.job)
+        slurm("scontrol", "requeue", victim.job)
+        return lambda: before >= 0 and restarts(victim.job) > before
+
+    def cancel_with_kill(self) -> Seen | None:
+        return self._cancel("--signal=KILL")
+
+    def cancel_with_term(self) -> Seen | None:
+        return self._cancel()
+
+    def _cancel(self, *how: str) -> Seen | None:
+        victim = self._victim()
+        if victim is None:
+            return None
+        slurm("scancel", *how, victim.job)
+        return lambda: "JobState=CANCELLED" in slurm("scontrol", "show", "job", victim.job)
+
+    def term_signal(self) -> Seen | None:
+        """What a preemption sends; the run must save and requeue itself."""
+        victim = self._victim()
+        if victim is None:
+            return None
+        before = restarts(victim.job)
+        slurm("scancel", "--signal=TERM", victim.job)
+        return lambda: before >= 0 and restarts(victim.job) > before
+
+    def kill_worker(self) -> Seen | None:
+        victim = self._victim()
+        if victim is None:
+            return None
+        os.kill(victim.pid, signal.SIGKILL)
+        return lambda: not victim.alive
+
+    def truncate_checkpoint(self) -> Seen | None:
+        """Kill a worker and cut its newest checkpoint; the next turn sets that one aside."""
+        able = [w for w in self._ground.workers() if (w.run / "checkpoint.previous.pt").exists()]
+        if not able:
+            return None
+        victim = self._source.choice(able)
+        aside = set(victim.run.glob("checkpoint.damaged-*"))
+        os.kill(victim.pid, signal.SIGKILL)
+        wait_for(lambda: not victim.alive, 5)
+        path = victim.run / "checkpoint.pt"
+        if not path.exists():
+            return None
+        os.truncate(path, int(path.stat().st_size * self._source.random()))
+        return lambda: bool(set(victim.run.glob("checkpoint.damaged-*")) - aside)
+
+    def restart_slurmd(self) -> Seen | None:
+        """A node's daemon goes and comes back while its job works on."""
+        node = self._busy_node()
+        if not node:
+            return None
+        before = _pid(f"slurmd-{node}")
+        cluster("stop-node", node)
+        cluster("start-node", node)
+        return lambda: _pid(f"slurmd-{node}") not in ("", before)
+
+    def lose_node(self) -> Seen | None:
+        """A node is declared dead: Slurm requeues its job, whose old process may live on."""
+        victim = self._victim()
+        node = node_of(victim.job) if victim else ""
+        if victim is None or not node:
+            return None
+        before = restarts(victim.job)
+        cluster("stop-node", node)
+        slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=chaos")
+        lost = wait_for(lambda: restarts(victim.job) > before >= 0, 10)
+        cluster("start-node", node)
+        return lambda: lost
+
+    def restart_controller(self) -> Seen | None:
+        before = _pid("slurmctld")
+        cluster("restart-controller")
+        return lambda: _pid("slurmctld") not in ("", before)
+
+    def preempt(self) -> Seen | None:
+        """A job in `urgent` takes a whole node."""
+        victim = self._victim()
+        node = node_of(victim.job) if victim else ""
+        if victim is None or not node:
+            return None
+        before = restarts(victim.job)
+        ask = ["--partition=urgent", f"--nodelist={node}", "--gres=gpu:2", "--time=1"]
+        urgent = ["--job-name=hw5hpc.chaos_urgent", "--output=/dev/null", "--wrap", "sleep 1"]
+        job = slurm("sbatch", "--parsable", *ask, *urgent).strip()
+        over = lambda: "COMPLETED" in slurm("scontrol", "show", "job", job)  # noqa: E731
+        return lambda: before >= 0 and restarts(victim.job) > before and over()
+
+    def fill_disk(self) -> Seen | None:
+        """Leave no byte free until a run says so."""
+        if self._victim() is None:
+            return None
+        filler = self._ground.disk / "filler"
+        try:
+            _fill(filler)
+            seen = wait_for(self._says_full, 20)
+        finally:
+            filler.unlink(missing_ok=True)
+        return lambda: seen
+
+    def _says_full(self) -> bool:
+        reasons = (read(run / "status.json").get("reason", "") for run in self._ground.runs())
+        return any("disk or quota is full" in reason for reason in reasons)
+
+    def _busy_node(self) -> str:
+        victim = self._victim()
+        return node_of(victim.job) if victim else ""
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 20, 4096):
+            block = b"\0" * size
+            try:
+                while True:
+                    file.write(block)
+            except OSError:
+                continue
+
+
+def _pid(daemon: str) -> str:
+    folder = Path(os.environ["SLURM_CONF"]).parent / "run"
+    try:
+        return (folder / f"{daemon}.pid").read_text().strip()
+    except OSError:
+        return ""
+
+
+KINDS = {
+    "requeue": Faults.requeue,
+    "cancel with KILL": Faults.cancel_with_kill,
+    "cancel with TERM": Faults.cancel_with_term,
+    "TERM signal": Faults.term_signal,
+    "kill -9 of a worker": Faults.kill_worker,
+    "slurmd restarted": Faults.restart_slurmd,
+    "node lost": Faults.lose_node,
+    "slurmctld restarted": Faults.restart_controller,
+    "preemption": Faults.preempt,
+    "disk filled": Faults.fill_disk,
+    "checkpoint truncated": Faults.truncate_checkpoint,
+}
