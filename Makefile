@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := sweeps/unroll_depth.yaml
 
-.PHONY: help setup data demo test check unit slurm lock clean
+.PHONY: help setup data demo test check unit slurm chaos lock clean
 .NOTPARALLEL:
 
 help:  ## show this list
@@ -48,6 +48,9 @@ slurm: setup  ## the tests on a real Slurm (root installs and starts one)
 	else \
 	  OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slurm $(PYTEST_ARGS) $(if $(PYTEST_ARGS),|| [ $$? -eq 5 ]); \
 	fi
+
+chaos: setup  ## sweeps under faults of eleven kinds, compared with sweeps left alone (as root)
+	$(BIN)/python tests/chaos/chaos.py $(CHAOS_ARGS)
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \

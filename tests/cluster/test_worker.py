@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from hw5hpc.cluster import worker
-from hw5hpc.cluster.worker import Surroundings, describe, work
+from hw5hpc.cluster.retry import Budget, describe
+from hw5hpc.cluster.worker import Surroundings, work
 from hw5hpc.experiments import SCHEMAS, rebuild
 from hw5hpc.experiments.classifier.train import Classifier
-from hw5hpc.store import Outputs, RunFolder, State, claim
+from hw5hpc.store import Outputs, RunFolder, State, Status, claim, files
 from hw5hpc.sweep import run_id
 from hw5hpc.sweep.point import flatten
 
@@ -110,7 +111,7 @@ def test_too_many_crashes_fail_with_a_reason_and_the_next_run_goes_on(
     tries = break_step(monkeypatch, RuntimeError("boom"), times=3)
     first, second = prepare(outputs), prepare(outputs, seed=1)
     assert work([first.path, second.path], around()) == [State.FAILED, State.FINISHED]
-    assert first.status().reason == "RuntimeError: boom"
+    assert first.status().reason == "RuntimeError: boom (3 times in a row; max_crashes is 2)"
     assert tries == [3]
 
 
@@ -148,6 +149,112 @@ def test_a_stop_leaves_a_checkpoint_and_the_next_turn_ends_the_same(
     assert run.metrics_path.read_bytes() == straight.metrics_path.read_bytes()
     first, second = (worker.checkpoint.read_weights(r.weights) for r in (run, straight))
     assert all(torch.equal(first[name], second[name]) for name in second)
+
+
+def test_a_failed_run_waits_until_it_is_submitted_again(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that comes back for its other runs must not spend hours on a failed one."""
+    tries = break_step(monkeypatch, RuntimeError("boom"), times=99)
+    run = prepare(outputs)
+    assert work([run.path], around()) == [State.FAILED]
+    before = tries[0]
+    assert work([run.path], around()) == [State.FAILED]
+    assert tries[0] == before
+    run.set_status(run.status().to(State.QUEUED, crashes=0))
+    work([run.path], around())
+    assert tries[0] > before
+
+
+KILLED = "its process was killed by SIGKILL; was it out of memory?"
+
+
+def turn_after_a_death(run: RunFolder, epoch: int, **others: Any) -> State:
+    """One turn of job 7 after a turn that died at work on this run in this epoch."""
+    status = run.status().to(State.RUNNING, job="7", epoch=epoch)
+    run.set_status(status)
+    (state,) = work([run.path], Surroundings("test", "7", killed=KILLED, **others))
+    return state
+
+
+def test_a_run_that_always_kills_its_process_ends_failed(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = Surroundings("test", "7", stop=lambda: True)
+    run = prepare(outputs)
+    for _ in range(2):
+        assert turn_after_a_death(run, 1, stop=_second_look()) is State.INTERRUPTED
+    assert turn_after_a_death(run, 1) is State.FAILED
+    assert run.status().reason == f"{KILLED} (3 times in a row; max_crashes is 2)"
+    assert work([run.path], stopped) == [State.FAILED]
+
+
+def _second_look() -> Callable[[], bool]:
+    looks = iter([False])
+    return lambda: next(looks, True)
+
+
+def test_only_the_run_that_was_at_work_is_blamed(outputs: Outputs) -> None:
+    waiting, other, lost = prepare(outputs), prepare(outputs, seed=1), prepare(outputs, seed=2)
+    waiting.set_status(Status().to(State.QUEUED))
+    other.set_status(Status().to(State.RUNNING, job="8"))
+    lost.set_status(Status().to(State.RUNNING, job="7"))
+    work([lost.path], Surroundings("test", "7"))
+    work([waiting.path, other.path], Surroundings("test", "7", killed=KILLED))
+    assert [run.status().crashes for run in (waiting, other, lost)] == [0, 0, 0]
+
+
+def test_a_worker_that_lost_its_claim_writes_nothing_more(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = prepare(outputs)
+    real = Classifier.step
+
+    def step(self: Classifier, epoch: int, index: int) -> Any:
+        if (epoch, index) == (2, 1):
+            files.write_json(run.claim_path, {"token": "another", "host": "h", "pid": 1})
+            run.set_status(Status(reason="the other's").to(State.RUNNING))
+        return real(self, epoch, index)
+
+    monkeypatch.setattr(Classifier, "step", step)
+    assert work([run.path], around()) == [State.RUNNING]
+    assert len(run.metrics()) == 1
+    assert run.status().reason == "the other's"
+    assert run.result() is None
+    assert files.read_json(run.claim_path)["token"] == "another"
+
+
+def test_trouble_after_the_result_does_not_undo_it(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(run: RunFolder) -> None:
+        raise RuntimeError("too late to matter")
+
+    monkeypatch.setattr(worker.checkpoint, "remove", refuse)
+    run = prepare(outputs)
+    assert work([run.path], around()) == [State.FINISHED]
+    assert run.status().state is State.FINISHED
+
+
+def test_out_of_gpu_memory_is_tried_again_and_then_said(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = break_step(monkeypatch, torch.cuda.OutOfMemoryError("CUDA out of memory"), times=9)
+    first, second = prepare(outputs), prepare(outputs, seed=1)
+    assert work([first.path], around()) == [State.FAILED]
+    assert "lower train.batch_size" in first.status().reason
+    assert tries == [3]
+    monkeypatch.undo()
+    assert work([second.path], around()) == [State.FINISHED]
+
+
+def test_stops_are_counted_when_they_are_limited(outputs: Outputs) -> None:
+    run = prepare(outputs)
+    budget = Budget(stops=1)
+    for expected in (State.INTERRUPTED, State.FAILED):
+        stop = Surroundings("test", stop=_second_look(), budget=budget)
+        assert work([run.path], stop) == [expected]
+    assert run.status().reason == "stopped by a signal 2 times; max_stops is 1"
 
 
 def test_every_experiment_has_a_config_that_builds() -> None:

@@ -1,5 +1,6 @@
 """The training loop: resuming is exact, stops come at steps, divergence is a result."""
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,91 @@ def test_a_save_that_fails_keeps_the_last_good_one(
         checkpoint.save(run, {"n": 2})
     assert checkpoint.load(run, CPU) == {"n": 1}
     assert not list(run.path.glob(".checkpoint*"))
+
+
+def test_a_checkpoint_that_torch_refuses_is_set_aside_too(tmp_path: Path) -> None:
+    """Its checksum is right, but another version or another program wrote it."""
+    run = folder(tmp_path)
+    checkpoint.save(run, {"n": 1})
+    checkpoint.save(run, {"n": 2})
+    payload = b"PK: not torch's"
+    digest = hashlib.sha256(payload).digest()
+    run.checkpoint.write_bytes(checkpoint.MAGIC + digest + payload)
+    assert checkpoint.load(run, CPU) == {"n": 1}
+    assert list(run.path.glob("checkpoint.damaged-*.pt"))
+
+
+def test_a_checkpoint_with_code_in_it_is_set_aside(tmp_path: Path) -> None:
+    run = folder(tmp_path)
+    checkpoint.save(run, {"path": Path("a class that weights_only does not know")})
+    assert checkpoint.load(run, CPU) is None
+
+
+def test_rows_that_vanished_after_a_checkpoint_start_the_run_anew(
+    tmp_path: Path, straight: tuple[RunFolder, Toy]
+) -> None:
+    run = folder(tmp_path / "short")
+    train(Toy(), run, CPU, Watch(stop=StopAfter(12)))
+    run.metrics_path.write_bytes(run.metrics_path.read_bytes()[:10])
+    toy = Toy()
+    assert train(toy, run, CPU, Watch()).state is State.FINISHED
+    assert run.metrics_path.read_bytes() == straight[0].metrics_path.read_bytes()
+    assert torch.equal(toy.x, straight[1].x)
+
+
+class BreaksAtTheEnd(Toy):
+    """Its very last step breaks a weight, after the step's loss was measured."""
+
+    value = float("nan")
+
+    def step(self, epoch: int, index: int) -> tuple[dict[str, Tensor], int]:
+        found = super().step(epoch, index)
+        if (epoch, index) == (self.epochs, self.steps_per_epoch - 1):
+            self.x[1] = self.value
+        return found
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_the_last_step_broke_are_divergence(tmp_path: Path, value: float) -> None:
+    run, toy = folder(tmp_path), BreaksAtTheEnd()
+    toy.value = value
+    outcome = train(toy, run, CPU, Watch())
+    assert outcome.state is State.DIVERGED
+    assert outcome.reason == "weight x became NaN or infinite in epoch 4"
+    assert len(run.metrics()) == 4
+
+
+@pytest.mark.parametrize("any_number", [False, True])
+def test_a_measure_that_is_no_number_is_divergence_unless_it_is_the_question(
+    tmp_path: Path, any_number: bool
+) -> None:
+    class Measures(Toy):
+        def evaluate(self, epoch: int) -> Evaluation:
+            found = float("nan") if epoch == 3 else 1.0
+            return Evaluation({"test_loss": found}, any_number=any_number)
+
+    outcome = train(Measures(), folder(tmp_path), CPU, Watch())
+    assert outcome.state is (State.FINISHED if any_number else State.DIVERGED)
+    if not any_number:
+        assert outcome.reason == "measure test_loss became NaN in epoch 3"
+
+
+def test_nothing_is_written_once_the_run_is_another_workers(tmp_path: Path) -> None:
+    run = folder(tmp_path)
+    writes = []
+
+    class Lost(Exception):
+        pass
+
+    def before_write() -> None:
+        writes.append(len(run.metrics()))
+        if len(writes) == 3:
+            raise Lost
+
+    with pytest.raises(Lost):
+        train(Toy(), run, CPU, Watch(before_write=before_write))
+    assert writes == [0, 1, 2]
+    assert len(run.metrics()) == 2
 
 
 def test_checkpoints_hold_no_code(tmp_path: Path) -> None:
