@@ -53,14 +53,16 @@ def main() -> int:
     folder = outputs.sweep(Path(args.sweep).stem if args.sweep.endswith(".yaml") else args.sweep)
     folder.load()
 
+    def every() -> list[follow.Standing]:
+        return follow.standings(outputs, folder, job_alive(args.cluster, Path(args.sweep)))
+
     def read() -> list[follow.Standing]:
-        rows = follow.standings(outputs, folder, job_alive(args.cluster, Path(args.sweep)))
         bad = (State.FAILED, State.LOST, State.DIVERGED)
-        return [row for row in rows if row.status.state in bad] if args.failed else rows
+        return [row for row in every() if not args.failed or row.status.state in bad]
 
     def over() -> bool:
         waiting = (State.NEW, State.QUEUED, State.RUNNING, State.INTERRUPTED)
-        return not any(row.status.state in waiting for row in read())
+        return not any(row.status.state in waiting for row in every())
 
     rows = follow.follow(read, over) if args.watch else read()
     if args.json:

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.live import Live
@@ -56,8 +56,8 @@ def standings(
     outputs: Outputs, sweep: SweepFolder, job_alive: JobAlive = lambda job: None
 ) -> list[Standing]:
     """Return one row a point: run folders and heartbeats first, Slurm only for what they lack."""
-    record = sweep.load()
-    headline = EXPERIMENTS[record["experiment"]].headline
+    experiment = EXPERIMENTS.get(str(sweep.load().get("experiment")))
+    headline = experiment.headline if experiment else ""
     found = []
     for row in sweep.points():
         run = outputs.run(row.pop("run"))
@@ -67,7 +67,7 @@ def standings(
             status = _checked(status, job, job_alive, holder(run) is not None)
         value = status.metrics.get(headline)
         shown = f"{value:.4g}" if value is not None else ""
-        path = str(sweep.log_of(job)) if job else ""
+        path = str(sweep.log_of(job)) if job and sweep.log_of(job).exists() else ""
         left = _left(run.timing(), status)
         found.append(Standing(run.id, row, status, path, left, headline, shown))
     return found
@@ -75,18 +75,25 @@ def standings(
 
 def _checked(status: Status, job: str, job_alive: JobAlive, held: bool) -> Status:
     """A run whose job is gone and whose worker is dead is lost; what is unknown stays as it is."""
-    alive = job_alive(job) if job else held
-    if alive is False and not held:
+    if held:
+        return status
+    alive = job_alive(job) if job else False
+    if alive is False:
         return status.to(State.LOST, reason="its job is gone; submit again to go on")
-    return status
+    if status.state is not State.RUNNING:
+        return status
+    minutes = (time.time() - status.updated) / 60
+    unknown = f"no sign of life for {minutes:.0f} min, and Slurm cannot be asked"
+    return replace(status, reason="its job waits for the next turn" if alive else unknown)
 
 
 def _left(timing: list[dict[str, float]], status: Status) -> float | None:
     """Expected seconds to the end, from the mean duration of the epochs so far."""
-    if status.state is not State.RUNNING or not timing or not status.epochs:
+    last = timing[-1] if timing else {}
+    epoch, seconds = last.get("epoch"), last.get("seconds")
+    if status.state is not State.RUNNING or not status.epochs or not epoch or seconds is None:
         return None
-    per_epoch = timing[-1]["seconds"] / timing[-1]["epoch"]
-    return max(status.epochs - status.epoch, 0) * per_epoch
+    return max(status.epochs - status.epoch, 0) * seconds / epoch
 
 
 def table(rows: Sequence[Standing], title: str) -> Table:
@@ -101,7 +108,7 @@ def table(rows: Sequence[Standing], title: str) -> Table:
         epochs = f"{status.epoch}/{status.epochs}" if status.epochs else ""
         left = "" if row.left is None else f"{row.left / 60:.1f} min"
         reason = status.reason
-        if status.state is State.FAILED and row.log:
+        if status.state in (State.FAILED, State.LOST) and row.log:
             reason += f" (log: {row.log})"
         cells = [
             row.run,
