@@ -42,6 +42,10 @@ def test_times(text: str, minutes: int) -> None:
         ({"nodes": 0}, "at least 1"),
         ({"nodes": 2}, "a run trains on one GPU"),
         ({"gpus_per_node": 4}, "a run trains on one GPU"),
+        ({"max_crashes": -1}, "at least 0"),
+        ({"max_crashes": "often"}, "takes int"),
+        ({"max_stops": -1}, "at least 0"),
+        ({"max_crash": 1}, "Did you mean 'max_crashes'"),
         ({"time": "soon"}, "HH:MM:SS"),
         ({"time": "00:00:00"}, "at least one minute"),
         ({"pack": "some"}, "auto or a whole number"),
@@ -60,6 +64,20 @@ def test_bad_values_are_one_line_with_file_and_key(block: dict[str, Any], words:
     assert "sweeps/x.yaml" in str(caught.value)
     assert next(iter(block)) in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_budgets_come_from_the_profile_and_the_sweep() -> None:
+    assert (load({}).max_crashes, load({}).max_stops) == (2, None)
+    changed = load({"max_crashes": 0, "max_stops": 5})
+    assert (changed.max_crashes, changed.max_stops) == (0, 5)
+    assert load({"max_stops": None}).max_stops is None
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"), [("00:01:00", 20), ("00:02:00", 40), ("00:10:00", 90), ("02:00:00", 90)]
+)
+def test_a_short_job_gets_to_train_before_it_is_warned(time: str, seconds: int) -> None:
+    assert load({"time": time}).warning_seconds == seconds
 
 
 def test_an_unknown_profile_names_the_known_ones() -> None:
