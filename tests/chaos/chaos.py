@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from compare import Verdict, compare
-from faults import KINDS, Faults, Seen
+from faults import KINDS, Effect, Faults
 from ground import ROOT, Ground, cluster, read
 
 SWEEP = """
@@ -49,7 +49,7 @@ class Chaos:
         self._faults = Faults(ground, self._source)
         self._todo = [kind for kind in KINDS for _ in range(rounds)]
         self._source.shuffle(self._todo)
-        self._pending: list[tuple[str, Seen, float]] = []
+        self._pending: list[tuple[str, Effect, float]] = []
         self._end = time.monotonic() + seconds
         self._submitted = dict.fromkeys(ground.sweeps, 0.0)
         self.seen: Counter[str] = Counter()
@@ -71,21 +71,22 @@ class Chaos:
         if not self._todo:
             return
         kind = self._todo.pop(0)
-        seen = KINDS[kind](self._faults)
-        if seen is None:
+        self._faults.hit = {effect.job for _, effect, _ in self._pending}
+        effect = KINDS[kind](self._faults)
+        if effect is None:
             self._todo.append(kind)
         else:
             say(f"put in: {kind}")
-            self._pending.append((kind, seen, time.monotonic() + SEEN_SECONDS))
+            self._pending.append((kind, effect, time.monotonic() + SEEN_SECONDS))
 
     def _look(self) -> None:
         """Count the faults whose effect shows; what never shows is put in once more."""
         waiting = []
-        for kind, seen, end in self._pending:
-            if seen():
+        for kind, effect, end in self._pending:
+            if effect.seen():
                 self.seen[kind] += 1
             elif time.monotonic() < end:
-                waiting.append((kind, seen, end))
+                waiting.append((kind, effect, end))
             else:
                 say(f"not seen: {kind}")
                 self._todo.append(kind)

@@ -4,12 +4,21 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ground import Ground, Worker, cluster, node_of, read, restarts, slurm, wait_for
 
-# What a fault gives back: whether its effect can be seen (asked again for a while).
-Seen = Callable[[], bool]
+
+@dataclass(frozen=True)
+class Effect:
+    """Whether a fault's effect can be seen (asked again for a while), and the job that it hit.
+
+    While it cannot, no other fault hits that job, so that one effect counts for one fault.
+    """
+
+    seen: Callable[[], bool]
+    job: str = ""
 
 
 class Faults:
@@ -17,51 +26,55 @@ class Faults:
 
     def __init__(self, ground: Ground, source: random.Random) -> None:
         self._ground, self._source = ground, source
+        self.hit: set[str] = set()
+
+    def _workers(self) -> list[Worker]:
+        return [worker for worker in self._ground.workers() if worker.job not in self.hit]
 
     def _victim(self) -> Worker | None:
-        workers = self._ground.workers()
+        workers = self._workers()
         return self._source.choice(workers) if workers else None
 
-    def requeue(self) -> Seen | None:
+    def requeue(self) -> Effect | None:
         victim = self._victim()
         if victim is None:
             return None
         before = restarts(victim.job)
         slurm("scontrol", "requeue", victim.job)
-        return lambda: before >= 0 and restarts(victim.job) > before
+        return Effect(lambda: before >= 0 and restarts(victim.job) > before, victim.job)
 
-    def cancel_with_kill(self) -> Seen | None:
+    def cancel_with_kill(self) -> Effect | None:
         return self._cancel("--signal=KILL")
 
-    def cancel_with_term(self) -> Seen | None:
+    def cancel_with_term(self) -> Effect | None:
         return self._cancel()
 
-    def _cancel(self, *how: str) -> Seen | None:
+    def _cancel(self, *how: str) -> Effect | None:
         victim = self._victim()
         if victim is None:
             return None
         slurm("scancel", *how, victim.job)
-        return lambda: "JobState=CANCELLED" in slurm("scontrol", "show", "job", victim.job)
+        return Effect(lambda: _state(victim.job) == "CANCELLED", victim.job)
 
-    def term_signal(self) -> Seen | None:
+    def term_signal(self) -> Effect | None:
         """What a preemption sends; the run must save and requeue itself."""
         victim = self._victim()
         if victim is None:
             return None
         before = restarts(victim.job)
         slurm("scancel", "--signal=TERM", victim.job)
-        return lambda: before >= 0 and restarts(victim.job) > before
+        return Effect(lambda: before >= 0 and restarts(victim.job) > before, victim.job)
 
-    def kill_worker(self) -> Seen | None:
+    def kill_worker(self) -> Effect | None:
         victim = self._victim()
         if victim is None:
             return None
         os.kill(victim.pid, signal.SIGKILL)
-        return lambda: not victim.alive
+        return Effect(lambda: not victim.alive, victim.job)
 
-    def truncate_checkpoint(self) -> Seen | None:
+    def truncate_checkpoint(self) -> Effect | None:
         """Kill a worker and cut its newest checkpoint; the next turn sets that one aside."""
-        able = [w for w in self._ground.workers() if (w.run / "checkpoint.previous.pt").exists()]
+        able = [w for w in self._workers() if (w.run / "checkpoint.previous.pt").exists()]
         if not able:
             return None
         victim = self._source.choice(able)
@@ -72,9 +85,10 @@ class Faults:
         if not path.exists():
             return None
         os.truncate(path, int(path.stat().st_size * self._source.random()))
-        return lambda: bool(set(victim.run.glob("checkpoint.damaged-*")) - aside)
+        found = lambda: set(victim.run.glob("checkpoint.damaged-*"))  # noqa: E731
+        return Effect(lambda: bool(found() - aside), victim.job)
 
-    def restart_slurmd(self) -> Seen | None:
+    def restart_slurmd(self) -> Effect | None:
         """A node's daemon goes and comes back while its job works on."""
         node = self._busy_node()
         if not node:
@@ -82,9 +96,9 @@ class Faults:
         before = _pid(f"slurmd-{node}")
         cluster("stop-node", node)
         cluster("start-node", node)
-        return lambda: _pid(f"slurmd-{node}") not in ("", before)
+        return Effect(lambda: _pid(f"slurmd-{node}") not in ("", before))
 
-    def lose_node(self) -> Seen | None:
+    def lose_node(self) -> Effect | None:
         """A node is declared dead: Slurm requeues its job, whose old process may live on."""
         victim = self._victim()
         node = node_of(victim.job) if victim else ""
@@ -95,14 +109,14 @@ class Faults:
         slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=chaos")
         lost = wait_for(lambda: restarts(victim.job) > before >= 0, 10)
         cluster("start-node", node)
-        return lambda: lost
+        return Effect(lambda: lost, victim.job)
 
-    def restart_controller(self) -> Seen | None:
+    def restart_controller(self) -> Effect | None:
         before = _pid("slurmctld")
         cluster("restart-controller")
-        return lambda: _pid("slurmctld") not in ("", before)
+        return Effect(lambda: _pid("slurmctld") not in ("", before))
 
-    def preempt(self) -> Seen | None:
+    def preempt(self) -> Effect | None:
         """A job in `urgent` takes a whole node."""
         victim = self._victim()
         node = node_of(victim.job) if victim else ""
@@ -112,24 +126,26 @@ class Faults:
         ask = ["--partition=urgent", f"--nodelist={node}", "--gres=gpu:2", "--time=1"]
         urgent = ["--job-name=hw5hpc.chaos_urgent", "--output=/dev/null", "--wrap", "sleep 1"]
         job = slurm("sbatch", "--parsable", *ask, *urgent).strip()
-        over = lambda: "COMPLETED" in slurm("scontrol", "show", "job", job)  # noqa: E731
-        return lambda: before >= 0 and restarts(victim.job) > before and over()
+        over = lambda: _state(job) == "COMPLETED"  # noqa: E731
+        return Effect(lambda: before >= 0 and restarts(victim.job) > before and over(), victim.job)
 
-    def fill_disk(self) -> Seen | None:
+    def fill_disk(self) -> Effect | None:
         """Leave no byte free until a run says so."""
         if self._victim() is None:
             return None
-        filler = self._ground.disk / "filler"
+        filler, before = self._ground.disk / "filler", self._say_full()
         try:
             _fill(filler)
-            seen = wait_for(self._says_full, 20)
+            seen = wait_for(lambda: bool(self._say_full() - before), 20)
         finally:
             filler.unlink(missing_ok=True)
-        return lambda: seen
+        return Effect(lambda: seen)
 
-    def _says_full(self) -> bool:
-        reasons = (read(run / "status.json").get("reason", "") for run in self._ground.runs())
-        return any("disk or quota is full" in reason for reason in reasons)
+    def _say_full(self) -> set[tuple[str, float]]:
+        """The runs that ended on a full disk, and when they said so."""
+        found = [(run.name, read(run / "status.json")) for run in self._ground.runs()]
+        words = "disk or quota is full"
+        return {(run, s["updated"]) for run, s in found if words in s.get("reason", "")}
 
     def _busy_node(self) -> str:
         victim = self._victim()
@@ -145,6 +161,11 @@ def _fill(path: Path) -> None:
                     file.write(block)
             except OSError:
                 continue
+
+
+def _state(job: str) -> str:
+    shown = slurm("scontrol", "show", "job", job).split()
+    return next((word[9:] for word in shown if word.startswith("JobState=")), "")
 
 
 def _pid(daemon: str) -> str:
