@@ -75,10 +75,10 @@ def main(logs: Path, ended: int) -> None:
         return
     if ended != TRY_AGAIN and number not in STOPS:
         try:
-            if len(retry.deaths(logs / job)) >= UNSEEN_DEATHS:
+            if len(retry.deaths(logs, job)) >= UNSEEN_DEATHS:
                 print(f"not requeued: {UNSEEN_DEATHS} processes died before they began to work")
                 return
-            retry.record_death(logs / job, number)
+            retry.record_death(logs, job, number)
         except OSError as error:
             print(f"not requeued, as the death cannot be noted: {retry.describe(error)}")
             return

@@ -11,7 +11,6 @@ from hw5hpc.errors import UserError
 from hw5hpc.store import State, Status
 from hw5hpc.store.files import append_json_line, read_json_lines
 
-DEATHS = "deaths.jsonl"
 # What trying again does not mend; an input or output error of a busy file server may pass.
 LASTING = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT,
@@ -67,25 +66,29 @@ def describe(error: BaseException) -> str:
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
-def record_death(folder: Path, number: int) -> None:
-    """Note in a job's log folder that a signal ended its process.
+def _deaths_path(logs: Path, job: str) -> Path:
+    return logs / f"{job}_deaths.jsonl"
+
+
+def record_death(logs: Path, job: str, number: int) -> None:
+    """Note beside a job's log that a signal ended its process.
 
     Raises:
         OSError: it cannot be written, so the deaths cannot be counted.
     """
-    append_json_line(folder / DEATHS, {"signal": number, "time": time.time()})
+    append_json_line(_deaths_path(logs, job), {"signal": number, "time": time.time()})
 
 
-def deaths(folder: Path) -> list[dict[str, Any]]:
+def deaths(logs: Path, job: str) -> list[dict[str, Any]]:
     """Return the deaths that no later turn of the job has seen."""
-    return [row for row in read_json_lines(folder / DEATHS) if isinstance(row, dict)]
+    return [row for row in read_json_lines(_deaths_path(logs, job)) if isinstance(row, dict)]
 
 
-def last_words(folder: Path) -> str:
+def last_words(logs: Path, job: str) -> str:
     """Return what ended this job's turn before ('' unless a signal did), and forget it."""
     try:
-        found = deaths(folder)
-        (folder / DEATHS).unlink(missing_ok=True)
+        found = deaths(logs, job)
+        _deaths_path(logs, job).unlink(missing_ok=True)
     except OSError:
         found = []
     if not found:

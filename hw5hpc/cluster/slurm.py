@@ -47,7 +47,7 @@ class RunTask:
         stop = StopFlag()
         warning, job = environment._usr_sig(), environment.job_id
         before = stop.listen(warning, signal.SIGTERM)
-        killed = last_words(environment.paths.folder)
+        killed = last_words(environment.paths.folder, job)
         around = Surroundings(self.sweep, job, stop, budget=self.budget, killed=killed)
         states = work([Path(f) for f in self.folders], around)
         left = [state for state in states if not state.done and state is not State.FAILED]
@@ -220,7 +220,7 @@ def executor(
 
     With `revive`, a job whose process is killed goes back into the queue (see requeue.py).
     """
-    made = submitit.SlurmExecutor(folder=folder / "%j", max_num_timeout=UNLIMITED)
+    made = submitit.SlurmExecutor(folder=folder, max_num_timeout=UNLIMITED)
     quoted = shlex.quote(str(code))
     parameters: dict[str, Any] = {
         "job_name": name,
@@ -268,6 +268,9 @@ def submit(made: submitit.SlurmExecutor, tasks: Sequence[Any], largest: int) -> 
     """
     ids: list[str] = []
     try:
+        # A folder for each job would come too late for one that starts at once: Slurm ends a job
+        # whose log it cannot open. So all files lie in one folder, made before.
+        Path(made.folder).mkdir(parents=True, exist_ok=True)
         with _clean_environment():
             for start in range(0, len(tasks), largest):
                 chunk = tasks[start : start + largest]

@@ -54,13 +54,15 @@ class Surroundings:
 def work(folders: Sequence[Path], around: Surroundings) -> list[State]:
     """Train the runs of one task, one after the other; a failure of one leaves the rest going."""
     _use_allotted_cpus()
-    states = []
-    for folder in folders:
-        if around.stop():
-            states.append(RunFolder(folder).status().state)
-            continue
-        states.append(_work_on(RunFolder(folder), around))
-    return states
+    return [_shielded(RunFolder(folder), around) for folder in folders]
+
+
+def _shielded(run: RunFolder, around: Surroundings) -> State:
+    try:
+        return _work_on(run, around)
+    except OSError as error:
+        log.error("run %s can be neither read nor claimed: %s", run.id, describe(error))
+        return State.LOST
 
 
 def _use_allotted_cpus() -> None:
@@ -71,28 +73,29 @@ def _use_allotted_cpus() -> None:
 
 
 def _work_on(run: RunFolder, around: Surroundings) -> State:
-    try:
-        state = run.status().state
-        # A failed run comes back only when it is submitted again, which makes it a queued one.
-        if state.done or state is State.FAILED:
-            return state
-        mine = claim(run, around.job)
-    except OSError as error:
-        log.error("run %s cannot be claimed: %s", run.id, describe(error))
-        return State.LOST
+    if around.stop() or _ended(run):
+        return run.status().state
+    mine = claim(run, around.job)
     if mine is None:
         log.warning("run %s is being worked on elsewhere; left alone", run.id)
         return State.RUNNING
     try:
         run.drop_leftovers()
         run.reserve_room()
-        if _was_killed_too_often(run, around):
-            return State.FAILED
+        # Whoever held the claim until now may just have ended the run.
+        if _ended(run) or _was_killed_too_often(run, around):
+            return run.status().state
         return _with_retries(run, mine, around)
     finally:
         with contextlib.suppress(OSError):
             run.free_room()
             mine.release()
+
+
+def _ended(run: RunFolder) -> bool:
+    """A failed run comes back only when it is submitted again, which makes it a queued one."""
+    state = run.status().state
+    return state.done or state is State.FAILED
 
 
 def _was_killed_too_often(run: RunFolder, around: Surroundings) -> bool:

@@ -161,9 +161,9 @@ def _wait_for_lock(file: BinaryIO) -> None:
     end = time.monotonic() + LOCK_SECONDS
     while time.monotonic() < end:
         try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
         except BlockingIOError:
             time.sleep(0.02)
         except OSError:
-            return None
-    return None
+            return

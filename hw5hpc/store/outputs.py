@@ -54,7 +54,7 @@ class SweepFolder:
 
     def log_of(self, job: str) -> Path:
         """Return where the output of a Slurm job (`ID` or `ID_TASK`) goes."""
-        return self.logs / job / f"{job}_0_log.out"
+        return self.logs / f"{job}_0_log.out"
 
     def add_submission(self, record: Mapping[str, Any]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)

@@ -26,8 +26,7 @@ class Fake:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.logs = folder, folder / "logs"
-        self.job = self.logs / "7_2"
-        self.job.mkdir(parents=True)
+        self.logs.mkdir()
         program = folder / "scontrol"
         program.write_text(SCONTROL.format(folder=folder))
         program.chmod(0o755)
@@ -61,7 +60,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
 def test_a_killed_process_goes_back_and_its_death_is_noted(fake: Fake, ended: int) -> None:
     assert fake.script(ended) == ended
     assert fake.requeued == 1
-    assert [row["signal"] for row in retry.deaths(fake.job)] == [ended - 128]
+    assert [row["signal"] for row in retry.deaths(fake.logs, "7_2")] == [ended - 128]
 
 
 @pytest.mark.parametrize("ended", [0, 1, 2])
@@ -75,7 +74,7 @@ def test_a_stop_goes_back_and_is_no_death(fake: Fake, ended: int) -> None:
     """TERM or USR2 before the worker could listen, or a worker that could not requeue itself."""
     requeue.main(fake.logs, ended)
     assert fake.requeued == 1
-    assert retry.deaths(fake.job) == []
+    assert retry.deaths(fake.logs, "7_2") == []
 
 
 @pytest.mark.parametrize("state", ["CANCELLED", "COMPLETING", "PENDING", "PREEMPTED", "TIMEOUT"])
@@ -83,7 +82,7 @@ def test_only_a_job_that_still_runs_goes_back(fake: Fake, state: str) -> None:
     fake.state(state)
     requeue.main(fake.logs, 137)
     assert fake.requeued == 0
-    assert retry.deaths(fake.job) == []
+    assert retry.deaths(fake.logs, "7_2") == []
 
 
 def test_a_controller_that_is_away_is_asked_again(fake: Fake) -> None:
@@ -99,7 +98,7 @@ def test_processes_that_never_begin_do_not_come_back_for_ever(fake: Fake) -> Non
 
 
 def test_a_death_that_cannot_be_counted_is_not_retried(fake: Fake) -> None:
-    (fake.job / retry.DEATHS).mkdir()
+    (fake.logs / "7_2_deaths.jsonl").mkdir()
     requeue.main(fake.logs, 137)
     assert fake.requeued == 0
 

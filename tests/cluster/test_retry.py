@@ -73,15 +73,15 @@ def test_stops_are_free_unless_they_are_limited() -> None:
 
 
 def test_a_death_is_told_once(tmp_path: Path) -> None:
-    assert retry.last_words(tmp_path) == ""
-    retry.record_death(tmp_path, 11)
-    assert retry.last_words(tmp_path) == "its process was killed by SIGSEGV"
-    assert retry.last_words(tmp_path) == ""
-    retry.record_death(tmp_path, 9)
-    assert "out of memory" in retry.last_words(tmp_path)
+    assert retry.last_words(tmp_path, "7_1") == ""
+    retry.record_death(tmp_path, "7_1", 11)
+    assert retry.last_words(tmp_path, "7_1") == "its process was killed by SIGSEGV"
+    assert retry.last_words(tmp_path, "7_1") == ""
+    retry.record_death(tmp_path, "7_1", 9)
+    assert "out of memory" in retry.last_words(tmp_path, "7_1")
 
 
 @pytest.mark.parametrize("number", [0, 99, -1])
 def test_a_strange_signal_is_still_told(tmp_path: Path, number: int) -> None:
-    retry.record_death(tmp_path, number)
-    assert str(number) in retry.last_words(tmp_path)
+    retry.record_death(tmp_path, "7_1", number)
+    assert str(number) in retry.last_words(tmp_path, "7_1")

@@ -139,6 +139,8 @@ def test_arrays_are_split_at_the_clusters_limit(
     sent: list[int] = []
 
     class Recorder:
+        folder = sweep.parent / "logs"
+
         def submit_array(self, tasks: list[object]) -> list[object]:
             sent.append(len(tasks))
             return [type("Job", (), {"job_id": f"{len(sent)}_{i}"}) for i in range(len(tasks))]

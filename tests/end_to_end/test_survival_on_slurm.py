@@ -119,13 +119,10 @@ def changed_code(folder: Path, line: str) -> Path:
 
 def test_a_killed_worker_comes_back_by_itself(site: Site) -> None:
     site.submit()
-    wait_until(lambda: site.epoch() > 3)
-    before = site.epoch()
+    wait_until(lambda: site.epoch() > 3 and (site.run() / "checkpoint.pt").exists())
     os.kill(int(str(site.status()["pid"])), signal.SIGKILL)
     wait_until(lambda: field(site.job(), "Restarts") == "1")
     wait_until(lambda: site.status()["crashes"] == 1)
-    assert (site.run() / "checkpoint.pt").exists()
-    assert site.epoch() >= before - 1
     site.ends_as_undisturbed()
 
 
