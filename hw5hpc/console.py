@@ -1,5 +1,6 @@
 """Run a command line's main function: a user's mistake becomes one line and exit status 2."""
 
+import errno
 import io
 import os
 import sys
@@ -9,10 +10,13 @@ from pathlib import Path
 from hw5hpc.errors import UserError
 
 DONE, RUN_FAILED, WRONG_INPUT = 0, 1, 2
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def guard(main: Callable[[], int]) -> int:
-    """Return main's exit status; UserError gives 2, Ctrl-C 130, a closed pipe 141."""
+    """Return main's exit status; UserError and a disk that refuses give 2, Ctrl-C 130, a closed
+    pipe 141.
+    """
     # Progress must show at once in a log file or a pipe, too.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
@@ -28,6 +32,12 @@ def guard(main: Callable[[], int]) -> int:
         # The reader (head, less) has gone; Python would complain once more while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno not in DISK_TROUBLE:
+            raise
+        where = error.filename or "the output folder"
+        print(f"error: {where}: {error.strerror}", file=sys.stderr)
+        return WRONG_INPUT
 
 
 def shown(path: Path) -> str:

@@ -109,10 +109,9 @@ class Ground:
         slurm("scancel", "--me", *waiting)
         job = self.start(sweep, "--cluster", "dev", "--retry-failed", "--out", str(self.out))
         said, _ = job.communicate(timeout=300)
-        return job.returncode == 0 or ("Traceback" in said and self._complain(said))
-
-    def _complain(self, said: str) -> bool:
-        raise RuntimeError(f"submit.py ended in a traceback:\n{said}")
+        if "Traceback" in said:
+            raise RuntimeError(f"submit.py ended in a traceback:\n{said}")
+        return job.returncode == 0
 
     def runs(self) -> list[Path]:
         return sorted(path.parent for path in self.out.glob("runs/*/config.yaml"))

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from hw5hpc.store import Outputs, RunFolder, State
 from hw5hpc.sweep import run_id
 from hw5hpc.sweep.point import flatten
 
+ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 VALUES = {"data.name": "synthetic", "data.limit": 64, "train.epochs": 2, "train.batch_size": 16}
 
@@ -167,6 +169,17 @@ def test_a_folder_that_becomes_read_only(disk: Path, monkeypatch: pytest.MonkeyP
     # On a cluster its process has ended by now; here it is this one, which lives.
     run.claim_path.unlink()
     assert work([run.path], Surroundings("test")) == [State.FINISHED]
+
+
+def test_submitting_to_a_full_disk_is_one_line(disk: Path, tmp_path: Path) -> None:
+    sweep = tmp_path / "full.yaml"
+    sweep.write_text("experiment: ring\nconfig: {train.epochs: 1}\n")
+    fill(disk)
+    words = ["jobs/submit.py", str(sweep), "--local", "--out", str(disk / "out")]
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
 def test_data_that_vanish(fashion_mnist: Path, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.slurm
 SCRIPT = Path(__file__).resolve().parents[2] / "slurm" / "dev_cluster.sh"
 
 
-def script(command, **environment):
+def script(*words, **environment):
     return subprocess.run(
-        [str(SCRIPT), command],
+        [str(SCRIPT), *words],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -180,6 +180,20 @@ def test_killed_daemons_come_back(spare):
     assert script("up", **where).returncode == 0
     assert script("status", **where).returncode == 0
     assert not set(before.values()) & set(pids(state).values())
+
+
+def test_one_node_and_the_controller_go_and_come_back(spare):
+    state, where = spare
+    before = pids(state)
+    assert script("stop-node", "n9", **where).returncode == 2
+    assert script("stop-node", "n2", **where).returncode == 0
+    assert not alive(before["slurmd-n2"])
+    assert script("status", **where).returncode == 1
+    assert script("start-node", "n2", **where).returncode == 0
+    assert script("restart-controller", **where).returncode == 0
+    assert script("status", **where).returncode == 0
+    changed = {name for name, pid in pids(state).items() if before[name] != pid}
+    assert changed == {"slurmd-n2", "slurmctld"}
 
 
 def test_down_stops_its_own_processes_only(spare, dev_cluster, tmp_path):
