@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 SWEEP = """
 experiment: ring
 config:
-  {train.epochs: 300, train.batch_size: 32, ring.steps_per_epoch: 5, ring.samples: 200,
+  {train.epochs: 200, train.batch_size: 32, ring.steps_per_epoch: 5, ring.samples: 200,
    train.checkpoint_minutes: 0.01}
 grid: {seed: [0]}
 cluster: {time: "00:10:00", pack: 2}
