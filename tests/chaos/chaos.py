@@ -6,6 +6,7 @@ Needs root (it mounts a small disk) and the development cluster, whose daemons i
 import argparse
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -154,6 +155,8 @@ def main() -> int:
     args = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("only root can mount the small disk that is filled")
+    # Whoever ends it wants the small disk and the jobs gone, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     cluster("up")
     conf = cluster("env").strip().removeprefix("export SLURM_CONF=")
     os.environ["SLURM_CONF"] = conf
