@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from hw5hpc.engine.distributed import SOLO, Ranks
 from hw5hpc.store import RunFolder
 from hw5hpc.store.files import sync_folder, write_atomic
 
@@ -48,17 +49,29 @@ def save(run: RunFolder, state: dict[str, Any]) -> None:
     sync_folder(run.path)
 
 
-def load(run: RunFolder, device: torch.device) -> dict[str, Any] | None:
-    """Return the newest good state, or None; a damaged file is set aside and reported."""
+def load(run: RunFolder, device: torch.device, ranks: Ranks = SOLO) -> dict[str, Any] | None:
+    """Return the newest good state, or None; a damaged file is set aside and reported.
+
+    One rank reads and hands on what it read, so that all continue from the same file.
+    """
+    found = _newest(run, device) if ranks.first else None
+    payload = ranks.broadcast(None if found is None else found[0])
+    if payload is None:
+        return None
+    return _state(payload, device) if found is None else found[1]
+
+
+def _newest(run: RunFolder, device: torch.device) -> tuple[bytes, dict[str, Any]] | None:
     for path in (run.checkpoint, run.previous_checkpoint):
         if not path.exists():
             continue
         try:
-            return _state(path, device)
+            payload = _payload(path)
+            return payload, _state(payload, device)
         except DamagedCheckpoint as error:
             aside = path.with_name(f"{path.stem}.damaged-{secrets.token_hex(4)}.pt")
             path.replace(aside)
-            log.warning("%s; set aside as %s", error, aside.name)
+            log.warning("%s: %s; set aside as %s", path, error, aside.name)
     return None
 
 
@@ -68,18 +81,17 @@ def remove(run: RunFolder) -> None:
     run.previous_checkpoint.unlink(missing_ok=True)
 
 
-def _state(path: Path, device: torch.device) -> dict[str, Any]:
-    payload = io.BytesIO(_payload(path))
+def _state(payload: bytes, device: torch.device) -> dict[str, Any]:
     try:
-        state = torch.load(payload, map_location=device, weights_only=True)
+        state = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
     except torch.cuda.OutOfMemoryError:
         raise
     except Exception as error:
         # The bytes are as written: another version of torch, or types that it does not allow.
         reason = " ".join(str(error).split())[:200]
-        raise DamagedCheckpoint(f"{path}: torch cannot read it: {reason}") from error
+        raise DamagedCheckpoint(f"torch cannot read it: {reason}") from error
     if not isinstance(state, dict):
-        raise DamagedCheckpoint(f"{path}: no checkpoint but a {type(state).__name__}")
+        raise DamagedCheckpoint(f"no checkpoint but a {type(state).__name__}")
     return state
 
 
@@ -87,7 +99,7 @@ def _payload(path: Path) -> bytes:
     content = path.read_bytes()
     digest, payload = content[len(MAGIC) : HEADER], content[HEADER:]
     if not content.startswith(MAGIC) or hashlib.sha256(payload).digest() != digest:
-        raise DamagedCheckpoint(f"{path}: damaged checkpoint ({len(content)} bytes)")
+        raise DamagedCheckpoint(f"damaged checkpoint ({len(content)} bytes)")
     return payload
 
 

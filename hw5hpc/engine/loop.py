@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hw5hpc.engine import checkpoint
+from hw5hpc.engine.distributed import SOLO, Ranks
 from hw5hpc.engine.divergence import broken_number, broken_weight
 from hw5hpc.engine.random import global_state, seed_everything, set_global_state
 from hw5hpc.store import RunFolder, State
@@ -41,7 +42,10 @@ class Training(Protocol):
         """Measure before the first step (only the arrays are kept, as of epoch 0)."""
 
     def step(self, epoch: int, index: int) -> tuple[dict[str, Tensor], int]:
-        """Train on batch `index` of `epoch`; return mean losses (0-dim, detached), batch size."""
+        """Train on batch `index` of `epoch`; return mean losses (0-dim, detached), batch size.
+
+        Over several ranks the losses are this rank's parts, which add up to the batch's means.
+        """
 
     def evaluate(self, epoch: int) -> Evaluation:
         """Measure after an epoch (1 is the first)."""
@@ -118,36 +122,54 @@ class _Position:
         self.weight += weight
         self.step += 1
 
-    def end_epoch(self) -> dict[str, float]:
-        means = {name: float(value) / self.weight for name, value in self.sums.items()}
+    def whole(self, ranks: Ranks) -> dict[str, Any]:
+        """Return the position with the sums of all ranks: it does not depend on their number."""
+        sums = {name: ranks.sum(value) for name, value in self.sums.items()}
+        return {**vars(self), "sums": sums}
+
+    def take(self, whole: dict[str, Any], ranks: Ranks) -> None:
+        """Continue from `whole`; one rank goes on with its sums, the others add their own parts."""
+        vars(self).update(whole)
+        if not ranks.first:
+            self.sums = {name: torch.zeros_like(value) for name, value in self.sums.items()}
+
+    def end_epoch(self, ranks: Ranks) -> dict[str, float]:
+        sums = self.whole(ranks)["sums"]
+        means = {name: float(value) / self.weight for name, value in sums.items()}
         self.epoch, self.step, self.weight, self.sums = self.epoch + 1, 0, 0, {}
         return means
 
 
-def train(training: Training, run: RunFolder, device: torch.device, watch: Watch) -> Outcome:
-    """Train from the newest checkpoint (or the start) to the end, a stop, or divergence."""
-    position, clock = _resume(training, run, device, watch.checkpoint_seconds)
+def train(
+    training: Training, run: RunFolder, device: torch.device, watch: Watch, ranks: Ranks = SOLO
+) -> Outcome:
+    """Train from the newest checkpoint (or the start) to the end, a stop, or divergence.
+
+    All ranks train, and stop at the same step when any is asked to; only the first one writes.
+    """
+    position, clock = _resume(training, run, device, watch.checkpoint_seconds, ranks)
     row: dict[str, float] = next(iter(run.metrics()[-1:]), {})
     while position.epoch < training.epochs:
         began, first_step = time.monotonic(), position.step
         while position.step < training.steps_per_epoch:
-            stop = watch.stop()
-            if stop or clock.due():
+            stop, due = ranks.agree(watch.stop(), clock.due())
+            if stop or due:
                 watch.before_write()
-                _save(training, run, position, clock)
+                _save(training, run, position, clock, ranks)
             if stop:
                 return Outcome(State.INTERRUPTED, "stopped by a signal", row, clock.seconds)
             position.add(*training.step(position.epoch + 1, position.step))
             watch.progress(position.epoch, position.step, row)
         step_ms = 1e3 * _elapsed(began, device) / max(position.step - first_step, 1)
-        row, broken = _close_epoch(training, run, position, watch)
-        run.add_timing({"epoch": position.epoch, "seconds": clock.seconds, "step_ms": step_ms})
+        row, broken = _close_epoch(training, run, position, watch, ranks)
+        if ranks.first:
+            run.add_timing({"epoch": position.epoch, "seconds": clock.seconds, "step_ms": step_ms})
         if broken:
             reason = f"{broken} in epoch {position.epoch}"
             return Outcome(State.DIVERGED, reason, row, clock.seconds)
     final = training.finish()
     watch.before_write()
-    _keep(run, training.epochs, final)
+    _keep(run, training.epochs, final, ranks)
     broken = _broken(final)
     state = State.DIVERGED if broken else State.FINISHED
     return Outcome(state, broken, {**row, **final.metrics}, clock.seconds)
@@ -164,57 +186,64 @@ def _elapsed(began: float, device: torch.device) -> float:
 
 
 def _close_epoch(
-    training: Training, run: RunFolder, position: _Position, watch: Watch
+    training: Training, run: RunFolder, position: _Position, watch: Watch, ranks: Ranks
 ) -> tuple[dict[str, float], str]:
     """Write the epoch's row, and return it with what broke ('' while all is finite).
 
     The weights are looked at too: those that the very last step broke show in no loss.
     """
-    losses = position.end_epoch()
+    losses = position.end_epoch(ranks)
     broken = broken_number("loss", losses) or broken_weight(training.weights())
     measured = Evaluation() if broken else training.evaluate(position.epoch)
     steps = position.epoch * training.steps_per_epoch
     row = {"epoch": position.epoch, "step": steps, **losses, **measured.metrics}
     watch.before_write()
-    _keep(run, position.epoch, measured)
-    run.add_metrics(row)
-    watch.row(row, measured.arrays)
+    _keep(run, position.epoch, measured, ranks)
+    if ranks.first:
+        run.add_metrics(row)
+        watch.row(row, measured.arrays)
     return row, broken or _broken(measured)
 
 
-def _keep(run: RunFolder, epoch: int, measured: Evaluation) -> None:
-    for name, array in measured.arrays.items():
-        run.add_array(name, epoch, array)
+def _keep(run: RunFolder, epoch: int, measured: Evaluation, ranks: Ranks) -> None:
+    if ranks.first:
+        for name, array in measured.arrays.items():
+            run.add_array(name, epoch, array)
 
 
-def _save(training: Training, run: RunFolder, position: _Position, clock: _Clock) -> None:
-    state = {
-        "training": training.state(),
-        "position": dict(vars(position)),
-        "seconds": clock.seconds,
-        "metrics_size": run.metrics_size(),
-        "random": global_state(),
-    }
-    checkpoint.save(run, state)
+def _save(
+    training: Training, run: RunFolder, position: _Position, clock: _Clock, ranks: Ranks
+) -> None:
+    whole = position.whole(ranks)
+    if ranks.first:
+        state = {
+            "training": training.state(),
+            "position": whole,
+            "seconds": clock.seconds,
+            "metrics_size": run.metrics_size(),
+            "random": global_state(),
+        }
+        checkpoint.save(run, state)
     clock.saved()
 
 
 def _resume(
-    training: Training, run: RunFolder, device: torch.device, interval: float
+    training: Training, run: RunFolder, device: torch.device, interval: float, ranks: Ranks
 ) -> tuple[_Position, _Clock]:
     position = _Position()
-    state = checkpoint.load(run, device)
-    if state is not None and run.metrics_size() < state["metrics_size"]:
+    state = checkpoint.load(run, device, ranks)
+    lacking = ranks.first and state is not None and run.metrics_size() < state["metrics_size"]
+    if ranks.agree(lacking)[0]:
         log.warning("%s: rows are missing, so the run starts anew", run.metrics_path)
         state = None
+    if ranks.first:
+        run.cut_metrics(0 if state is None else state["metrics_size"])
     if state is None:
-        run.cut_metrics(0)
         seed_everything(training.seed)
-        _keep(run, 0, training.start())
+        _keep(run, 0, training.start(), ranks)
         return position, _Clock(0.0, interval)
     training.load_state(state["training"])
-    vars(position).update(state["position"])
-    run.cut_metrics(state["metrics_size"])
+    position.take(state["position"], ranks)
     set_global_state({**state["random"], **_on_cpu(state["random"])})
     return position, _Clock(state["seconds"], interval)
 

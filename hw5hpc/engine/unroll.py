@@ -130,12 +130,17 @@ def _sqrt(square: Tensor) -> Tensor:
     return torch.where(positive, torch.where(positive, square, 1.0).sqrt(), 0.0)
 
 
+def _mean(values: Tensor, count: int) -> Tensor:
+    """The mean, or this rank's part of it when only some of `count` values are here."""
+    return values.mean() if len(values) == count else values.sum() / count
+
+
 def _judge(
-    discriminator: Flat, vector: Tensor, real: Tensor, fake: Tensor
+    discriminator: Flat, vector: Tensor, real: Tensor, fake: Tensor, count: int
 ) -> tuple[Tensor, Tensor]:
     """Return the discriminator's loss and its logits of the fakes, from one forward pass."""
     on_real, on_fake = discriminator(vector, torch.cat([real, fake])).split([len(real), len(fake)])
-    return softplus(-on_real).mean() + softplus(on_fake).mean(), on_fake
+    return _mean(softplus(-on_real), count) + _mean(softplus(on_fake), count), on_fake
 
 
 def gan_step(
@@ -145,8 +150,9 @@ def gan_step(
     noise: Tensor,
     hyper: GanHyper,
     reduce: Reduce = identity,
+    batch: int | None = None,
 ) -> tuple[GanState, dict[str, Tensor]]:
-    """One step of generator and discriminator on one batch.
+    """One step of generator and discriminator on one batch, or on this rank's share of it.
 
     The discriminator minimises f = E[softplus(-D(x))] + E[softplus(D(G(z)))]; the generator
     minimises E[softplus(-D_K(G(z)))], D_K being the discriminator after K simulated Adam steps
@@ -156,23 +162,26 @@ def gan_step(
     Args:
         state: parameters and Adam states before the step.
         nets: (generator, discriminator).
-        real: [batch, features].
-        noise: [batch, noise size].
+        real: [samples, features]; a share may be empty.
+        noise: [samples, noise size].
         hyper: learning rates, Adam's settings, K.
-        reduce: averages a gradient over ranks, differentiably.
+        reduce: adds up a gradient over ranks, differentiably: the lookahead's steps depend on it.
+        batch: the number of samples over all ranks; None when they are all here.
 
     Returns:
-        The new state, and the detached 0-dim losses `loss_discriminator`, `loss_generator`.
+        The new state, and the detached 0-dim losses `loss_discriminator`, `loss_generator`: this
+        rank's parts, which add up to the means over the batch.
     """
     generator, discriminator = nets
+    count = len(real) if batch is None else batch
     theta_g = state.generator.detach().requires_grad_()
     theta_d = state.discriminator.detach().requires_grad_()
     fake = generator(theta_g, noise)
-    loss_d, on_fake = _judge(discriminator, theta_d, real, fake)
+    loss_d, on_fake = _judge(discriminator, theta_d, real, fake, count)
     on_fake, first = _look_ahead(
-        discriminator, theta_d, (real, fake), (loss_d, on_fake), state, hyper, reduce
+        discriminator, theta_d, (real, fake, count), (loss_d, on_fake), state, hyper, reduce
     )
-    loss_g = softplus(-on_fake).mean()
+    loss_g = _mean(softplus(-on_fake), count)
     (gradient_g,) = torch.autograd.grad(loss_g, theta_g)
     with torch.no_grad():
         new_g, adam_g = adam_update(
@@ -188,7 +197,7 @@ def gan_step(
 def _look_ahead(
     discriminator: Flat,
     theta_d: Tensor,
-    batch: tuple[Tensor, Tensor],
+    batch: tuple[Tensor, Tensor, int],
     judged: tuple[Tensor, Tensor],
     state: GanState,
     hyper: GanHyper,

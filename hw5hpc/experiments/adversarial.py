@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hw5hpc.engine.distributed import Ranks, Share
 from hw5hpc.engine.random import generator
 from hw5hpc.engine.unroll import Flat, GanHyper, GanState, gan_step
 from hw5hpc.experiments.gan.config import GanOptimConfig, UnrollConfig
@@ -21,7 +22,9 @@ class Adversaries:
         nets: tuple[Mlp, Mlp],
         optim: GanOptimConfig,
         unroll: UnrollConfig,
+        ranks: Ranks,
     ) -> None:
+        self._ranks = ranks
         self._seed, self._device, self._noise_size = seed, device, unroll.noise_size
         self._nets = Flat(nets[0].to(device)), Flat(nets[1].to(device))
         self._state = GanState.start(*self._nets)
@@ -39,10 +42,15 @@ class Adversaries:
         source = generator(self._device, self._seed, *stream)
         return torch.randn(count, self._noise_size, generator=source, device=self._device)
 
-    def step(self, real: Tensor, *stream: str | int) -> dict[str, Tensor]:
-        """Train both networks on one batch and return their losses."""
-        noise = self.noise(len(real), *stream)
-        self._state, losses = gan_step(self._state, self._nets, real, noise, self._hyper)
+    def step(self, real: Tensor, share: Share, *stream: str | int) -> dict[str, Tensor]:
+        """Train both networks on one batch, of which `real` is this rank's share.
+
+        Returns this rank's parts of the mean losses.
+        """
+        noise = self.noise(share.total, *stream)[share.part]
+        self._state, losses = gan_step(
+            self._state, self._nets, real, noise, self._hyper, self._ranks.sum, share.total
+        )
         return losses
 
     @torch.no_grad()

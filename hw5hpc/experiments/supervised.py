@@ -1,14 +1,18 @@
 """What experiments on images share: data in batches, and supervised training of a classifier."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
 
 from hw5hpc.data.load import load
+from hw5hpc.engine.batch_norm import synchronise
 from hw5hpc.engine.batches import Batches
+from hw5hpc.engine.distributed import Ranks, Share
 from hw5hpc.engine.loop import Evaluation
 from hw5hpc.engine.precision import autocast
 from hw5hpc.experiments.config import AdamConfig, DataConfig, TrainConfig
@@ -37,10 +41,14 @@ class OnImages:
     """The data set on the device, cut into seeded batches; half of engine.loop.Training."""
 
     def __init__(
-        self, config: ImageConfig, device: torch.device, shape: tuple[int, int, int]
+        self,
+        config: ImageConfig,
+        device: torch.device,
+        shape: tuple[int, int, int],
+        ranks: Ranks,
     ) -> None:
         data = config.data
-        self._device = device
+        self._device, self._ranks = device, ranks
         self._data = load(data.name, data.root, data.limit, shape).to(device)
         self.class_names, self.data_source = self._data.class_names, self._data.source
         self.seed, self.epochs = config.seed, config.train.epochs
@@ -53,11 +61,16 @@ class Supervised(OnImages, ABC):
     """A classifier of images, trained with Adam on cross-entropy; subclasses give the network."""
 
     def __init__(
-        self, config: SupervisedConfig, device: torch.device, shape: tuple[int, int, int]
+        self,
+        config: SupervisedConfig,
+        device: torch.device,
+        shape: tuple[int, int, int],
+        ranks: Ranks,
     ) -> None:
-        super().__init__(config, device, shape)
+        super().__init__(config, device, shape, ranks)
         self._precision = config.train.precision
         self._net = self._network()
+        synchronise(self._net, ranks, device)
         adam = config.optim
         self._optim = torch.optim.Adam(
             self._net.parameters(), lr=adam.lr, betas=(adam.beta1, adam.beta2), eps=adam.eps
@@ -71,30 +84,47 @@ class Supervised(OnImages, ABC):
     def _inputs(self, images: Tensor) -> Tensor:
         """Return uint8 images [N, C, H, W] as the network wants them."""
 
-    def _scores(self, images: Tensor) -> Tensor:
+    @cached_property
+    def _averaged(self) -> nn.Module:
+        """The network as its training step calls it: over ranks, backward averages gradients.
+
+        Made at the first step, since making it communicates.
+        """
+        if self._ranks.alone:
+            return self._net
+        # Batch norm's buffers are equal on all ranks already.
+        return DistributedDataParallel(self._net, broadcast_buffers=False)
+
+    def _scores(self, images: Tensor, net: nn.Module | None = None) -> Tensor:
+        net = self._net if net is None else net
         with autocast(self._device, self._precision):
-            scores: Tensor = self._net(self._inputs(images))
-        return scores.float()
+            scores: Tensor = net(self._inputs(images))
+        return scores.to(torch.get_default_dtype())
 
     def start(self) -> Evaluation:
         return Evaluation()
 
     def step(self, epoch: int, index: int) -> tuple[dict[str, Tensor], int]:
-        chosen = self._batches.indices(epoch, index)
+        batch = self._batches.indices(epoch, index)
+        share = self._ranks.share(len(batch))
+        chosen = batch[share.part]
         labels = self._data.train_labels[chosen]
         self._net.train()
-        scores = self._scores(self._data.train_images[chosen])
-        loss = cross_entropy(scores, labels)
+        scores = self._scores(self._data.train_images[chosen], self._averaged)
+        loss = _part_of_mean(scores, labels, share)
         self._optim.zero_grad()
-        loss.backward()
+        # DDP divides the sum of the ranks' gradients by their number; the parts need the sum.
+        (loss * self._ranks.size).backward()
         self._optim.step()
-        accuracy = (scores.detach().argmax(1) == labels).double().mean()
-        return {"train_loss": loss.detach(), "train_accuracy": accuracy}, len(chosen)
+        accuracy = (scores.detach().argmax(1) == labels).double().sum() / share.total
+        return {"train_loss": loss.detach(), "train_accuracy": accuracy}, share.total
 
     def _test(self) -> Classified:
+        """Classify the test images; each rank its share."""
         self._net.eval()
-        images, labels = self._data.test_images, self._data.test_labels
-        return evaluate(self._scores, images, labels, len(self.class_names))
+        share = self._ranks.share(len(self._data.test_labels)).part
+        images, labels = self._data.test_images[share], self._data.test_labels[share]
+        return evaluate(self._scores, images, labels, len(self.class_names), self._ranks.sum)
 
     def evaluate(self, epoch: int) -> Evaluation:
         measured = self._test()
@@ -112,3 +142,10 @@ class Supervised(OnImages, ABC):
 
     def weights(self) -> dict[str, Tensor]:
         return self._net.state_dict()
+
+
+def _part_of_mean(scores: Tensor, labels: Tensor, share: Share) -> Tensor:
+    """This rank's part of the batch's mean cross-entropy; alone, the mean."""
+    if share.count == share.total:
+        return cross_entropy(scores, labels)
+    return cross_entropy(scores, labels, reduction="sum") / share.total

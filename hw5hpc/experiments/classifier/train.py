@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from hw5hpc.engine.distributed import SOLO, Ranks
 from hw5hpc.engine.random import generator
 from hw5hpc.experiments.classifier.config import ClassifierConfig
 from hw5hpc.experiments.supervised import Supervised
@@ -13,16 +14,20 @@ SHAPE = (1, 28, 28)
 
 def flat(images: Tensor) -> Tensor:
     """Return uint8 images [N, C, H, W] as floats [N, C*H*W] in [-1, 1]."""
-    return images.flatten(1).float().div_(127.5).sub_(1)
+    return images.flatten(1).to(torch.get_default_dtype()).div_(127.5).sub_(1)
 
 
 class Classifier(Supervised):
     """An MLP on flat grey images; see engine.loop.Training for the methods."""
 
     def __init__(
-        self, config: ClassifierConfig, device: torch.device, weights: dict[str, dict[str, Tensor]]
+        self,
+        config: ClassifierConfig,
+        device: torch.device,
+        weights: dict[str, dict[str, Tensor]],
+        ranks: Ranks = SOLO,
     ) -> None:
-        super().__init__(config, device, SHAPE)
+        super().__init__(config, device, SHAPE, ranks)
 
     def _network(self) -> Mlp:
         return Mlp(classifier_widths(), generator("cpu", self.seed, "init")).to(self._device)

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hw5hpc.engine.distributed import SOLO, Ranks
 from hw5hpc.engine.loop import Evaluation
 from hw5hpc.engine.random import generator
 from hw5hpc.experiments.cnn.config import CnnConfig
@@ -32,13 +33,17 @@ class CnnTraining(Supervised):
     _net: Cnn
 
     def __init__(
-        self, config: CnnConfig, device: torch.device, weights: dict[str, dict[str, Tensor]]
+        self,
+        config: CnnConfig,
+        device: torch.device,
+        weights: dict[str, dict[str, Tensor]],
+        ranks: Ranks = SOLO,
     ) -> None:
         self._model = config.model
         # The CPU's convolutions are faster with the channels innermost.
         cpu = device.type == "cpu"
         self._layout = torch.channels_last if cpu else torch.contiguous_format
-        super().__init__(config, device, SHAPE)
+        super().__init__(config, device, SHAPE, ranks)
 
     def _network(self) -> Cnn:
         model = self._model
@@ -54,7 +59,7 @@ class CnnTraining(Supervised):
 
     def _inputs(self, images: Tensor) -> Tensor:
         """Pixels become floats from 0 to 1."""
-        return images.float().div_(255).contiguous(memory_format=self._layout)
+        return images.to(torch.get_default_dtype()).div_(255).contiguous(memory_format=self._layout)
 
     def start(self) -> Evaluation:
         shown = examples(self._data.train_images, self._data.train_labels, len(self.class_names))

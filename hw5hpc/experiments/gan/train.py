@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hw5hpc.engine.distributed import SOLO, Ranks, Share
 from hw5hpc.engine.loop import Evaluation
 from hw5hpc.engine.random import generator
 from hw5hpc.experiments.adversarial import Adversaries
@@ -25,16 +26,20 @@ class Gan(OnImages):
     """
 
     def __init__(
-        self, config: GanConfig, device: torch.device, weights: dict[str, dict[str, Tensor]]
+        self,
+        config: GanConfig,
+        device: torch.device,
+        weights: dict[str, dict[str, Tensor]],
+        ranks: Ranks = SOLO,
     ) -> None:
-        super().__init__(config, device, SHAPE)
+        super().__init__(config, device, SHAPE, ranks)
         self._samples = config.score.samples
         widths, seed = generator_widths(config.gan.noise_size), config.seed
         nets = (
             Mlp(widths, generator("cpu", seed, "init", "generator"), output="tanh"),
             Mlp(discriminator_widths(), generator("cpu", seed, "init", "discriminator")),
         )
-        self._gan = Adversaries(seed, device, nets, config.optim, config.gan)
+        self._gan = Adversaries(seed, device, nets, config.optim, config.gan, ranks)
         self._classifier = Mlp(classifier_widths(), generator("cpu", 0, "unused")).to(device)
         self._classifier.load_state_dict(weights["classifier"])
 
@@ -42,27 +47,33 @@ class Gan(OnImages):
         return Evaluation()
 
     def step(self, epoch: int, index: int) -> tuple[dict[str, Tensor], int]:
-        real = flat(self._data.train_images[self._batches.indices(epoch, index)])
-        return self._gan.step(real, "noise", epoch, index), len(real)
+        chosen = self._batches.indices(epoch, index)
+        share = self._ranks.share(len(chosen))
+        real = flat(self._data.train_images[chosen[share.part]])
+        return self._gan.step(real, share, "noise", epoch, index), share.total
 
     @torch.no_grad()
-    def _labels(self, flat_images: Tensor) -> Tensor:
+    def _labels(self, flat_images: Tensor, share: Share) -> Tensor:
+        """Return the classifier's labels of all images, of which this rank has its share."""
         parts = [self._classifier(part).argmax(1) for part in flat_images.split(CHUNK)]
-        return torch.cat(parts)
+        return self._ranks.gather(torch.cat(parts), share)
 
     def evaluate(self, epoch: int) -> Evaluation:
         """Classify samples from one fixed noise; keep grids at first, middle and last epoch."""
-        samples = self._gan.generate(self._gan.noise(self._samples, "score"))
-        measured = spread(self._labels(samples), len(self.class_names))
+        share = self._ranks.share(self._samples)
+        samples = self._gan.generate(self._gan.noise(share.total, "score")[share.part])
+        measured = spread(self._labels(samples, share), len(self.class_names))
         arrays = {"label_histogram": measured.histogram.cpu().numpy()}
         if epoch in (1, (self.epochs + 1) // 2, self.epochs):
-            pixels = samples[:GRID].add(1).mul(127.5).round().clamp(0, 255).byte()
+            first = self._ranks.gather(samples, share)[:GRID]
+            pixels = first.add(1).mul(127.5).round().clamp(0, 255).byte()
             arrays["samples"] = pixels.view(-1, *SHAPE[1:]).cpu().numpy()
         return Evaluation(measured.metrics(), arrays)
 
     def finish(self) -> Evaluation:
         """The classifier's own bias: the same measures on the real test images."""
-        labels = self._labels(flat(self._data.test_images))
+        share = self._ranks.share(len(self._data.test_images))
+        labels = self._labels(flat(self._data.test_images[share.part]), share)
         real = spread(labels, len(self.class_names))
         accuracy = (labels == self._data.test_labels).double().mean()
         own = {f"classifier_{name}": value for name, value in real.metrics().items()}

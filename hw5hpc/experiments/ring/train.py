@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hw5hpc.data.ring import centres, sample
+from hw5hpc.engine.distributed import SOLO, Ranks
 from hw5hpc.engine.loop import Evaluation
 from hw5hpc.engine.random import generator
 from hw5hpc.experiments.adversarial import Adversaries
@@ -23,16 +24,20 @@ class Ring:
     class_names: tuple[str, ...] = ()
 
     def __init__(
-        self, config: RingConfig, device: torch.device, weights: dict[str, dict[str, Tensor]]
+        self,
+        config: RingConfig,
+        device: torch.device,
+        weights: dict[str, dict[str, Tensor]],
+        ranks: Ranks = SOLO,
     ) -> None:
-        self._config, self._device = config, device
+        self._config, self._device, self._ranks = config, device, ranks
         self.seed, self.epochs = config.seed, config.train.epochs
         self.steps_per_epoch = config.ring.steps_per_epoch
         self.data_source = f"ring of {config.ring.modes} Gaussians (made on the fly)"
         self._centres = centres(config.ring.modes, config.ring.radius, device)
         made = ring_widths(config.gan.noise_size, 2)
         nets = self._network(made, "generator"), self._network(ring_widths(2, 1), "discriminator")
-        self._gan = Adversaries(config.seed, device, nets, config.optim, config.gan)
+        self._gan = Adversaries(config.seed, device, nets, config.optim, config.gan, ranks)
         last = self.epochs - 1
         self._pictured = {1 + round(last * i / (PICTURES - 1)) for i in range(PICTURES)}
 
@@ -44,13 +49,15 @@ class Ring:
 
     def step(self, epoch: int, index: int) -> tuple[dict[str, Tensor], int]:
         source = generator(self._device, self.seed, "real", epoch, index)
-        size = self._config.train.batch_size
-        real = sample(size, self._centres, self._config.ring.std, source)
-        return self._gan.step(real, "noise", epoch, index), size
+        share = self._ranks.share(self._config.train.batch_size)
+        real = sample(share.total, self._centres, self._config.ring.std, source)
+        return self._gan.step(real[share.part], share, "noise", epoch, index), share.total
 
     def evaluate(self, epoch: int) -> Evaluation:
         ring = self._config.ring
-        samples = self._gan.generate(self._gan.noise(ring.samples, "score"))
+        share = self._ranks.share(ring.samples)
+        made = self._gan.generate(self._gan.noise(share.total, "score")[share.part])
+        samples = self._ranks.gather(made, share)
         measured = asdict(coverage(samples, self._centres, ring.std))
         arrays = {"samples": samples.cpu().numpy()} if epoch in self._pictured else {}
         return Evaluation(measured, arrays)

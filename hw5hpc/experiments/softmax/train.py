@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hw5hpc.engine.distributed import SOLO, Ranks
 from hw5hpc.engine.loop import Evaluation
 from hw5hpc.engine.random import generator
 from hw5hpc.experiments.softmax.config import SoftmaxConfig
@@ -19,7 +20,11 @@ class SoftmaxShift:
     data_source = "standard normal logits (made on the fly)"
 
     def __init__(
-        self, config: SoftmaxConfig, device: torch.device, weights: dict[str, dict[str, Tensor]]
+        self,
+        config: SoftmaxConfig,
+        device: torch.device,
+        weights: dict[str, dict[str, Tensor]],
+        ranks: Ranks = SOLO,
     ) -> None:
         self.seed, self._shift, self._device = config.seed, config.softmax, device
 
