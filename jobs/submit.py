@@ -1,6 +1,7 @@
 """Submit a sweep: to Slurm, or to run here with --debug or --local."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ examples:
   python jobs/submit.py sweeps/unroll_depth.yaml --debug          shortened, on this machine
   python jobs/submit.py sweeps/unroll_depth.yaml --dry-run        the plan and the sbatch script
   python jobs/submit.py sweeps/unroll_depth.yaml seed=[0,1] train.epochs=10
+  torchrun --nproc-per-node 2 jobs/submit.py sweeps/unroll_depth.yaml --local
 
 Submitting twice is safe: finished runs are reused and running ones are left alone.
 exit status: 0 done, 1 a run failed, 2 the input is wrong (nothing was submitted)
@@ -60,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     args = parser().parse_intermixed_args()
+    if os.environ.get("RANK", "0") != "0" and "LOCAL_RANK" in os.environ:
+        return follow_the_first(args)
     sweep = load(args.sweep, SCHEMAS, args.overrides, debug=args.debug)
     check_names(sweep.report, sweep.experiment, str(args.sweep))
     block = dict(sweep.cluster)
@@ -70,6 +74,15 @@ def main() -> int:
     if args.debug or args.local:
         return run_here(args, sweep, outputs, profile.max_crashes)
     return run_on_slurm(args, sweep, profile, outputs)
+
+
+def follow_the_first(args: argparse.Namespace) -> int:
+    """Be one of torchrun's processes that train what the first one plans, and say nothing."""
+    from hw5hpc.cluster import local
+
+    if (args.debug or args.local) and not args.dry_run:
+        local.follow()
+    return DONE
 
 
 def make_plan(

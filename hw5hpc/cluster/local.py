@@ -1,7 +1,8 @@
 """Run a plan on this machine, one run after the other, with live progress and no Slurm."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -25,19 +26,35 @@ def run(plan: Plan, outputs: Outputs, crashes: int = 2) -> list[State]:
     A run may crash `crashes` times without getting further before it counts as failed.
 
     Ctrl-C or SIGTERM stops at the next step with a checkpoint; the same command goes on from it.
+    Under torchrun this is its first process; the others `follow`.
     """
-    from hw5hpc.cluster.worker import Surroundings, work
-
     register(plan, outputs)
     items = [*plan.first, *plan.rest]
+    with _Board(items) as board:
+        folders = [outputs.run(item.id).path for item in items]
+        return _train(plan.sweep.name, folders, board.update, Budget(crashes=crashes))
+
+
+def follow() -> None:
+    """Train, as one of torchrun's other processes, what the first one's plan holds."""
+    _train("", [], lambda run, status: None, Budget())
+
+
+def _train(
+    sweep: str, folders: list[Path], report: Callable[[str, Status], None], budget: Budget
+) -> list[State]:
+    """Ctrl-C is the user's own; it is in no budget."""
+    from hw5hpc.cluster.attempt import Surroundings
+    from hw5hpc.cluster.launch import torchrun_team
+    from hw5hpc.cluster.worker import work
+
     stop = StopFlag()
     before = stop.listen(signal.SIGINT, signal.SIGTERM)
     try:
-        with _Board(items) as board:
-            # Ctrl-C is the user's own; it is in no budget.
-            budget = Budget(crashes=crashes)
-            around = Surroundings(plan.sweep.name, stop=stop, report=board.update, budget=budget)
-            states = work([outputs.run(item.id).path for item in items], around)
+        with torchrun_team() as team:
+            sweep, folders = team.ranks.broadcast((sweep, folders))
+            around = Surroundings(sweep, stop=stop, report=report, budget=budget, team=team)
+            states = work(folders, around)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

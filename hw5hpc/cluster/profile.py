@@ -24,7 +24,10 @@ class ProfileError(UserError):
 
 @dataclass(frozen=True)
 class Profile:
-    """What one array task asks Slurm for; times are hours:minutes:seconds, memory in GiB."""
+    """What one array task asks Slurm for; times are hours:minutes:seconds, memory in GiB.
+
+    Each GPU gets one process; without GPUs, `tasks_per_node` says how many there are.
+    """
 
     partition: str | None = None
     account: str | None = None
@@ -35,7 +38,7 @@ class Profile:
     cpus_per_task: int = 4
     gpus_per_node: int = 1
     nodes: int = 1
-    tasks_per_node: int = 1
+    tasks_per_node: int | None = None
     pack: str = "auto"
     max_parallel: int = 64
     signal_seconds: int = 90
@@ -51,14 +54,14 @@ class Profile:
             _check_least(self, name, 1)
         _check_least(self, "gpus_per_node", 0)
         _check_least(self, "max_crashes", 0)
-        if self.max_stops is not None:
-            _check_least(self, "max_stops", 0)
-        for name in ("nodes", "tasks_per_node", "gpus_per_node"):
+        _check_least(self, "max_stops", 0)
+        if self.gpus_per_node and self.tasks_per_node not in (None, self.gpus_per_node):
             # Silently leaving GPUs idle would be worse than refusing them.
-            if getattr(self, name) > 1:
-                raise FieldError(
-                    name, f"takes 1: a run trains on one GPU, got {getattr(self, name)}"
-                )
+            raise FieldError(
+                "tasks_per_node",
+                f"takes {self.gpus_per_node}, one process for each of gpus_per_node: "
+                f"{self.gpus_per_node} (or leave it out), got {self.tasks_per_node}",
+            )
         _check_least(self, "signal_seconds", 1)
         if self.pack != "auto" and not re.fullmatch(r"[1-9][0-9]{0,5}", self.pack):
             raise FieldError("pack", f"takes auto or a whole number from 1, got {self.pack!r}")
@@ -85,6 +88,15 @@ class Profile:
         return min(self.signal_seconds, 60 * self.minutes // 3)
 
     @property
+    def processes_per_node(self) -> int:
+        return self.tasks_per_node or self.gpus_per_node or 1
+
+    @property
+    def processes(self) -> int:
+        """The processes that train one run together."""
+        return self.processes_per_node * self.nodes
+
+    @property
     def gpus(self) -> int:
         return self.gpus_per_node * self.nodes
 
@@ -97,7 +109,7 @@ def _check_word(profile: Profile, name: str) -> None:
 
 def _check_least(profile: Profile, name: str, lowest: int) -> None:
     value = getattr(profile, name)
-    if value < lowest:
+    if value is not None and value < lowest:
         raise FieldError(name, f"takes whole numbers of at least {lowest}, got {value}")
 
 

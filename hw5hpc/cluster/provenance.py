@@ -18,7 +18,9 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
-def provenance(device: torch.device, sweep: str, job: str, source: str) -> dict[str, Any]:
+def provenance(
+    device: torch.device, sweep: str, job: str, source: str, ranks: int = 1
+) -> dict[str, Any]:
     """Return what a reader needs to trust or repeat a run; no environment, no secrets."""
     commit, modified = git_state(ROOT)
     packages = ("torch", "torchvision", "numpy", "omegaconf", "submitit", "wandb")
@@ -29,6 +31,7 @@ def provenance(device: torch.device, sweep: str, job: str, source: str) -> dict[
         "python": platform.python_version(),
         "packages": {name: version(name) for name in packages},
         "device": device_name(device),
+        "ranks": ranks,
         "threads": torch.get_num_threads(),
         "host": socket.gethostname(),
         "job": job,

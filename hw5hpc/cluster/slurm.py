@@ -1,13 +1,10 @@
-"""Submit to Slurm with submitit: the only module that knows submitit and Slurm's commands."""
+"""Submit to Slurm with submitit, and ask it through its own commands."""
 
 import contextlib
-import logging
 import os
 import shlex
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,78 +12,16 @@ from typing import Any
 
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
-from submitit.helpers import DelayedSubmission
 
 from hw5hpc.cluster import requeue
 from hw5hpc.cluster.profile import Profile
-from hw5hpc.cluster.retry import Budget, last_words
-from hw5hpc.cluster.stop import StopFlag
 from hw5hpc.errors import UserError
-from hw5hpc.store import State
-
-log = logging.getLogger(__name__)
 
 UNLIMITED = 1_000_000
 
 
 class SlurmError(UserError):
     """Slurm is missing, or refuses what was asked; the message holds Slurm's own words."""
-
-
-class RunTask:
-    """One array task: only paths are pickled, the node re-reads and checks the configs."""
-
-    def __init__(self, sweep: str, folders: Sequence[Path], budget: Budget) -> None:
-        self.sweep, self.budget = sweep, budget
-        self.folders = [str(folder) for folder in folders]
-
-    def __call__(self) -> list[str]:
-        from hw5hpc.cluster.worker import Surroundings, work
-
-        environment = submitit.JobEnvironment()
-        stop = StopFlag()
-        warning, job = environment._usr_sig(), environment.job_id
-        before = stop.listen(warning, signal.SIGTERM)
-        killed = last_words(environment.paths.folder, job)
-        around = Surroundings(self.sweep, job, stop, budget=self.budget, killed=killed)
-        states = work([Path(f) for f in self.folders], around)
-        left = [state for state in states if not state.done and state is not State.FAILED]
-        # A job that its user cancelled must not come back.
-        if stop() and left and requeue.still_running(job):
-            signal.signal(warning, before[warning])
-            _hand_back(warning)
-        return [str(state) for state in states]
-
-    def checkpoint(self) -> DelayedSubmission:
-        folders = [Path(folder) for folder in self.folders]
-        return DelayedSubmission(RunTask(self.sweep, folders, self.budget))
-
-
-class ReportTask:
-    """The last job of a sweep: aggregate whatever has finished."""
-
-    def __init__(self, out: Path, sweep: str) -> None:
-        self.out, self.sweep = str(out), sweep
-
-    def __call__(self) -> str:
-        from hw5hpc.report.aggregate import aggregate
-        from hw5hpc.store import Outputs
-
-        outputs = Outputs(Path(self.out))
-        return str(aggregate(outputs, outputs.sweep(self.sweep)).index)
-
-    def checkpoint(self) -> DelayedSubmission:
-        return DelayedSubmission(ReportTask(Path(self.out), self.sweep))
-
-
-def _hand_back(warning: int) -> None:
-    """Let submitit call checkpoint() and requeue; where it cannot, leave it to the batch script."""
-    try:
-        signal.raise_signal(warning)
-    except Exception:
-        # A full disk, a controller that is away, a file that an earlier turn left half written.
-        log.exception("submitit could not requeue this task; its batch script will")
-        sys.exit(requeue.TRY_AGAIN)
 
 
 def use_conf(profile: Profile) -> None:
@@ -197,7 +132,7 @@ def _resource_flags(profile: Profile) -> list[str]:
         f"--time={profile.minutes}",
         f"--mem={profile.mem_gb}G",
         f"--nodes={profile.nodes}",
-        f"--ntasks-per-node={profile.tasks_per_node}",
+        f"--ntasks-per-node={profile.processes_per_node}",
         f"--cpus-per-task={profile.cpus_per_task}",
     ]
     if profile.gpus_per_node:
@@ -227,12 +162,12 @@ def executor(
         "time": profile.minutes,
         "mem": f"{profile.mem_gb}GB",
         "nodes": profile.nodes,
-        "ntasks_per_node": profile.tasks_per_node,
+        "ntasks_per_node": profile.processes_per_node,
         "cpus_per_task": profile.cpus_per_task,
         "array_parallelism": profile.max_parallel,
         "signal_delay_s": profile.warning_seconds,
         "stderr_to_stdout": True,
-        "srun_args": [f"--cpus-per-task={profile.cpus_per_task}", "--export=ALL"],
+        "srun_args": _srun_args(profile),
         "setup": [*profile.setup, f"cd {quoted}", f"export PYTHONPATH={quoted}"],
         "additional_parameters": {"requeue": True},
     }
@@ -249,6 +184,15 @@ def executor(
     # submitit's default wckey is refused by sites that check them.
     made.parameters["wckey"] = None
     return made
+
+
+def _srun_args(profile: Profile) -> list[str]:
+    """Newer srun does not inherit the first, and a site may export nothing by default."""
+    words = [f"--cpus-per-task={profile.cpus_per_task}", "--export=ALL"]
+    if profile.processes > 1:
+        # Time to write down why a rank died, but no more: a stuck one must not hold the nodes.
+        words += ["--kill-on-bad-exit=0", "--wait=60"]
+    return words
 
 
 def script(made: submitit.SlurmExecutor, tasks: int) -> str:

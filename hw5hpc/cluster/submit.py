@@ -13,6 +13,7 @@ from hw5hpc.cluster.freeze import freeze
 from hw5hpc.cluster.plan import Item, Plan, pack, register
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.cluster.retry import Budget
+from hw5hpc.cluster.tasks import ReportTask, RunTask
 from hw5hpc.store import Outputs, RunFolder, State
 
 
@@ -109,8 +110,9 @@ class _Sender:
         if not groups:
             return []
         folders = [[self._outputs.run(item.id).path for item in group] for group in groups]
+        name, processes = self._sweep.name, self._profile.processes
         budget = Budget(self._profile.max_crashes, self._profile.max_stops)
-        tasks = [slurm.RunTask(self._sweep.name, group, budget) for group in folders]
+        tasks = [RunTask(name, group, budget, processes) for group in folders]
         jobs = slurm.submit(self.executor(after), tasks, slurm.max_array_size())
         for job, group in zip(jobs, groups, strict=True):
             for item in group:
@@ -122,5 +124,5 @@ class _Sender:
         made = slurm.executor(
             small, self._sweep.logs, self._code, f"hw5hpc.{self._sweep.name}.report", after
         )
-        task = slurm.ReportTask(self._outputs.root, self._sweep.name)
+        task = ReportTask(self._outputs.root, self._sweep.name)
         return slurm.submit(made, [task], 1)[0]

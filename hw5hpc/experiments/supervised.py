@@ -92,8 +92,7 @@ class Supervised(OnImages, ABC):
         """
         if self._ranks.alone:
             return self._net
-        # Batch norm's buffers are equal on all ranks already.
-        return DistributedDataParallel(self._net, broadcast_buffers=False)
+        return DistributedDataParallel(self._net)
 
     def _scores(self, images: Tensor, net: nn.Module | None = None) -> Tensor:
         net = self._net if net is None else net

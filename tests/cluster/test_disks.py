@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from hw5hpc.cluster import follow
-from hw5hpc.cluster.worker import Surroundings, work
+from hw5hpc.cluster.attempt import Surroundings
+from hw5hpc.cluster.worker import work
 from hw5hpc.engine import checkpoint
 from hw5hpc.experiments import rebuild
 from hw5hpc.experiments.classifier.train import Classifier

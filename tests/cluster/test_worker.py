@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from hw5hpc.cluster import worker
+from hw5hpc.cluster.attempt import Surroundings
 from hw5hpc.cluster.retry import Budget, describe
-from hw5hpc.cluster.worker import Surroundings, work
+from hw5hpc.cluster.worker import work
+from hw5hpc.engine import checkpoint
 from hw5hpc.experiments import SCHEMAS, rebuild
 from hw5hpc.experiments.classifier.train import Classifier
 from hw5hpc.store import Outputs, RunFolder, State, Status, claim, files
@@ -147,7 +148,7 @@ def test_a_stop_leaves_a_checkpoint_and_the_next_turn_ends_the_same(
     assert run.status().reason == "stopped by a signal"
     assert work([run.path], around()) == [State.FINISHED]
     assert run.metrics_path.read_bytes() == straight.metrics_path.read_bytes()
-    first, second = (worker.checkpoint.read_weights(r.weights) for r in (run, straight))
+    first, second = (checkpoint.read_weights(r.weights) for r in (run, straight))
     assert all(torch.equal(first[name], second[name]) for name in second)
 
 
@@ -230,7 +231,7 @@ def test_trouble_after_the_result_does_not_undo_it(
     def refuse(run: RunFolder) -> None:
         raise RuntimeError("too late to matter")
 
-    monkeypatch.setattr(worker.checkpoint, "remove", refuse)
+    monkeypatch.setattr(checkpoint, "remove", refuse)
     run = prepare(outputs)
     assert work([run.path], around()) == [State.FINISHED]
     assert run.status().state is State.FINISHED

@@ -1,0 +1,103 @@
+"""What submitit runs on a node: the runs of one array task, or the report."""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import submitit
+from submitit.helpers import DelayedSubmission
+
+from hw5hpc.cluster import requeue
+from hw5hpc.cluster.retry import Budget, last_words
+from hw5hpc.cluster.stop import StopFlag
+from hw5hpc.store import RunFolder, State
+
+log = logging.getLogger(__name__)
+
+
+class RunTask:
+    """One array task: only paths are pickled, the node re-reads and checks the configs.
+
+    Slurm starts it once for each of `processes`; they train every run together.
+    """
+
+    def __init__(
+        self, sweep: str, folders: Sequence[Path], budget: Budget, processes: int = 1
+    ) -> None:
+        self.sweep, self.budget, self.processes = sweep, budget, processes
+        self.folders = [str(folder) for folder in folders]
+
+    def __call__(self) -> list[str]:
+        from hw5hpc.cluster.team import TeamBroken
+
+        environment = submitit.JobEnvironment()
+        stop = StopFlag()
+        warning, job = environment._usr_sig(), environment.job_id
+        before = stop.listen(warning, signal.SIGTERM)
+        try:
+            states, again = self._work(environment, stop)
+        except TeamBroken:
+            states, again = self._states(), True
+            # The first rank speaks for all; what has failed for good does not come back.
+            if environment.global_rank or not _unfinished(states):
+                raise
+        # A job that its user cancelled must not come back.
+        if again and _unfinished(states) and requeue.still_running(job):
+            signal.signal(warning, before[warning])
+            _hand_back(warning)
+        return [str(state) for state in states]
+
+    def _work(self, environment: Any, stop: Callable[[], bool]) -> tuple[list[State], bool]:
+        """Return the states of the runs, and whether any rank was asked to stop."""
+        from hw5hpc.cluster.attempt import Surroundings
+        from hw5hpc.cluster.launch import slurm_team
+        from hw5hpc.cluster.worker import work
+
+        folders, job = [Path(folder) for folder in self.folders], environment.job_id
+        with slurm_team(environment, self.processes, folders) as team:
+            killed = last_words(environment.paths.folder, job) if team.ranks.first else ""
+            around = Surroundings(
+                self.sweep, job, stop, budget=self.budget, killed=killed, team=team
+            )
+            return work(folders, around), team.ranks.agree(stop())[0]
+
+    def _states(self) -> list[State]:
+        return [RunFolder(Path(folder)).status().state for folder in self.folders]
+
+    def checkpoint(self) -> DelayedSubmission:
+        folders = [Path(folder) for folder in self.folders]
+        return DelayedSubmission(RunTask(self.sweep, folders, self.budget, self.processes))
+
+
+def _unfinished(states: Sequence[State]) -> bool:
+    return any(not state.done and state is not State.FAILED for state in states)
+
+
+class ReportTask:
+    """The last job of a sweep: aggregate whatever has finished."""
+
+    def __init__(self, out: Path, sweep: str) -> None:
+        self.out, self.sweep = str(out), sweep
+
+    def __call__(self) -> str:
+        from hw5hpc.report.aggregate import aggregate
+        from hw5hpc.store import Outputs
+
+        outputs = Outputs(Path(self.out))
+        return str(aggregate(outputs, outputs.sweep(self.sweep)).index)
+
+    def checkpoint(self) -> DelayedSubmission:
+        return DelayedSubmission(ReportTask(Path(self.out), self.sweep))
+
+
+def _hand_back(warning: int) -> None:
+    """Let submitit call checkpoint() and requeue; where it cannot, leave it to the batch script."""
+    try:
+        signal.raise_signal(warning)
+    except Exception:
+        # A full disk, a controller that is away, a file that an earlier turn left half written.
+        log.exception("submitit could not requeue this task; its batch script will")
+        sys.exit(requeue.TRY_AGAIN)

@@ -1,0 +1,191 @@
+"""One rank of the equality tests: train each case for ten steps and save all that came of it.
+
+    python steps_over_ranks.py RANK SIZE FOLDER MODE
+
+The processes meet through a file in FOLDER. MODE `steps` trains the cases below; `stop` and
+`end` train one run through the loop, to a stop that the last rank alone asks for, and to its end.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+import hw5hpc.data.load as loading
+from hw5hpc.data.load import DataSet
+from hw5hpc.engine.distributed import Ranks
+from hw5hpc.engine.loop import Watch, train
+from hw5hpc.engine.random import generator
+from hw5hpc.engine.unroll import GanHyper, GanState, gan_step
+from hw5hpc.experiments import EXPERIMENTS, adversarial, rebuild
+from hw5hpc.models.mlp import Mlp, classifier_widths
+from hw5hpc.store import Outputs
+
+STEPS = 10
+# 16 images in batches of 7, 7 and 2: no share is even, and of the last batch one of 3 is empty.
+# Where a gradient is zero but for rounding, Adam's usual epsilon of 1e-8 makes a whole step of it;
+# a larger one lets the comparison see the mathematics. The ring and the classifier keep the usual.
+IMAGES = {"data.name": "synthetic", "train.batch_size": 7, "train.epochs": 4, "optim.eps": 1e-3}
+USUAL = {**IMAGES, "optim.eps": 1e-8}
+NORM = {**IMAGES, "model.batch_norm": True}
+GAN = {**IMAGES, "score.samples": 31}
+RING = {"train.batch_size": 5, "ring.samples": 50, "gan.noise_size": 8}
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "classifier": ("classifier", USUAL),
+    "cnn": ("cnn", USUAL),
+    "cnn_batch_norm": ("cnn", NORM),
+    "cnn_norm_after_relu": ("cnn", {**NORM, "model.batch_norm_placement": "after_relu"}),
+    "cnn_batch_norm_slow": ("cnn", {**NORM, "optim.lr": 1e-5}),
+    "gan_0": ("gan", {**GAN, "optim.eps": 1e-8}),
+    "gan_5": ("gan", {**GAN, "gan.unroll_steps": 5}),
+    "ring_0": ("ring", RING),
+    "ring_1": ("ring", {**RING, "gan.unroll_steps": 1}),
+    "ring_5": ("ring", {**RING, "gan.unroll_steps": 5}),
+    "ring_batch_of_2": ("ring", {**RING, "gan.unroll_steps": 1, "train.batch_size": 2}),
+}
+
+# Batch norm magnifies single-precision rounding until a ReLU flips, which no tolerance covers; the
+# slow case stays below that.
+ONLY_DOUBLE = {"cnn_batch_norm", "cnn_norm_after_relu"}
+ONLY_SINGLE = {"cnn_batch_norm_slow"}
+
+
+def tiny(name: str, folder: Any) -> DataSet:
+    source = torch.Generator().manual_seed(0)
+
+    def draw(count: int) -> tuple[Tensor, Tensor]:
+        images = torch.randint(256, (count, 1, 28, 28), generator=source, dtype=torch.uint8)
+        return images, torch.randint(10, (count,), generator=source)
+
+    names = tuple("abcdefghij")
+    return DataSet(name, *draw(16), *draw(11), names, "made up")
+
+
+def build(case: str, ranks: Ranks) -> Any:
+    experiment, values = CASES[case]
+    classifier = Mlp(classifier_widths(), generator("cpu", 5)).state_dict()
+    weights = {"classifier": classifier} if experiment == "gan" else {}
+    config = rebuild(experiment, values)
+    return EXPERIMENTS[experiment].load()(config, torch.device("cpu"), weights, ranks)
+
+
+def ten_steps(case: str, ranks: Ranks) -> dict[str, Any]:
+    """Return the state, the summed losses, and what an evaluation measures."""
+    training = build(case, ranks)
+    losses: list[dict[str, float]] = []
+    for number in range(STEPS):
+        epoch, index = divmod(number, min(training.steps_per_epoch, 5))
+        parts, _ = training.step(epoch + 1, index)
+        losses.append({name: float(ranks.sum(part.double())) for name, part in parts.items()})
+    measured = [asdict(training.evaluate(1)), asdict(training.finish())]
+    sent = bytes_of(lambda: training.step(9, 0))
+    return {"state": training.state(), "losses": losses, "measured": measured, "sent": sent}
+
+
+def bytes_of(step: Callable[[], object]) -> list[int]:
+    """Return the size in bytes of every all-reduce that a step calls itself (DDP's are its own)."""
+    sizes: list[int] = []
+    real = dist.all_reduce
+
+    def counted(tensor: Tensor) -> None:
+        sizes.append(tensor.numel() * tensor.element_size())
+        real(tensor)
+
+    with mock.patch.object(dist, "all_reduce", counted):
+        step()
+    return sizes
+
+
+def values_only(ranks: Ranks) -> Callable[[Tensor], Tensor]:
+    """The sum over ranks, whose derivative forgets the others: a plain all-reduce in the graph."""
+    return lambda gradient: gradient + (ranks.sum(gradient.detach()) - gradient.detach())
+
+
+def constant(ranks: Ranks) -> Callable[[Tensor], Tensor]:
+    """The sum over ranks, cut from the graph."""
+    return lambda gradient: ranks.sum(gradient.detach())
+
+
+def local_lookahead(ranks: Ranks) -> Any:
+    """Each rank looks ahead by itself; only the outer gradients are summed, as DDP would."""
+
+    def step(
+        state: GanState, nets: Any, real: Tensor, noise: Tensor, hyper: GanHyper, _: Any, batch: int
+    ) -> tuple[GanState, dict[str, Tensor]]:
+        def outer(gradient: Tensor) -> Tensor:
+            inner = gradient.requires_grad or len(gradient) == len(state.discriminator)
+            return gradient * ranks.size if inner else ranks.sum(gradient)
+
+        right, losses = gan_step(state, nets, real, noise, hyper, ranks.sum, batch)
+        wrong, _ = gan_step(state, nets, real, noise, hyper, outer, batch)
+        made = replace(right, generator=wrong.generator, generator_adam=wrong.generator_adam)
+        return made, losses
+
+    return step
+
+
+def with_reduction(reduce: Callable[[Tensor], Tensor], *args: Any) -> Any:
+    return gan_step(*args[:5], reduce, *args[6:])
+
+
+def wrong_ways(ranks: Ranks) -> dict[str, Any]:
+    """Return {way_case: state after ten steps} for three shortcuts through the lookahead."""
+    found = {}
+    for case in ("ring_1", "ring_5"):
+        for way in (values_only, constant):
+            step = partial(with_reduction, way(ranks))
+            with mock.patch.object(adversarial, "gan_step", step):
+                found[f"{way.__name__}-{case}"] = ten_steps(case, ranks)["state"]
+        with mock.patch.object(adversarial, "gan_step", local_lookahead(ranks)):
+            found[f"local_lookahead-{case}"] = ten_steps(case, ranks)["state"]
+    return found
+
+
+def steps(ranks: Ranks, folder: Path) -> None:
+    found: dict[str, Any] = {}
+    for dtype in (torch.float64, torch.float32):
+        torch.set_default_dtype(dtype)
+        skipped = ONLY_SINGLE if dtype == torch.float64 else ONLY_DOUBLE
+        for case in [name for name in CASES if name not in skipped]:
+            found[f"{case}-{str(dtype).removeprefix('torch.')}"] = ten_steps(case, ranks)
+    torch.set_default_dtype(torch.float64)
+    found |= wrong_ways(ranks)
+    torch.save(found, folder / f"of_{ranks.size}.{ranks.rank}.pt")
+
+
+def loop(ranks: Ranks, folder: Path, looks: int) -> None:
+    """Train one CNN run through the loop; only the last rank asks for a stop, after `looks`."""
+    torch.set_default_dtype(torch.float64)
+    run = Outputs(folder).run("run")
+    left = iter(range(looks))
+    watch = Watch(stop=lambda: ranks.rank == ranks.size - 1 and next(left, None) is None)
+    training = build("cnn_batch_norm", ranks)
+    outcome = train(training, run, torch.device("cpu"), watch, ranks)
+    name = f"{outcome.state}_on_{ranks.size}.{ranks.rank}.pt"
+    torch.save(training.weights(), folder / name)
+
+
+def main() -> None:
+    rank, size, folder, mode = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
+    torch.set_num_threads(1)
+    loading.DATASETS["synthetic"] = tiny
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/{mode}_{size}", rank=rank, world_size=size
+    )
+    ranks = Ranks(rank, size)
+    if mode == "steps":
+        steps(ranks, folder)
+    else:
+        loop(ranks, folder, looks=5 if mode == "stop" else 10**9)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
