@@ -5,3 +5,6 @@ import os
 # OpenMP's threads spin while they wait; where other jobs share the cores that made small training
 # steps 20 to 80 times slower (docs/benchmarks.md). It is read once, when torch is first loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# A rank that dies breaks the others' connections, of which torch's C++ parts print pages of frames
+# before Python can say which rank it was, and why.
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

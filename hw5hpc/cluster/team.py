@@ -89,7 +89,7 @@ class Lookout(threading.Thread):
         self._store, self._everyone, self._rank = store, everyone, rank
         self._beats = [f"beat/{one.rank}" for one in everyone]
         self._heard = {key: (b"", time.monotonic()) for key in self._beats}
-        self._over = threading.Event()
+        self._over, self._awake = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self.on_abort: Callable[[str], None] = lambda verdict: None
 
@@ -98,7 +98,7 @@ class Lookout(threading.Thread):
         while not self._over.wait(BEAT_SECONDS):
             number += 1
             found = self._look(SILENT, beat=str(number))
-            if found and not self._over.wait(GRACE_SECONDS):
+            if found and not self._awake.wait(GRACE_SECONDS):
                 log.error("%s", found)
                 with contextlib.suppress(Exception):
                     self.on_abort(found)
@@ -106,9 +106,11 @@ class Lookout(threading.Thread):
                 os._exit(TRY_AGAIN)
 
     def close(self) -> None:
+        self._awake.set()
         self._over.set()
 
     def verdict(self, error: Exception, line: str) -> str:
+        self._awake.set()
         mine = f"{self._everyone[self._rank]}: {line}"
         if not (isinstance(error, RuntimeError) and SYMPTOM.search(str(error))):
             return self._agree(mine)
@@ -176,7 +178,9 @@ def assembled(ranks: Ranks, host: str, meet: Callable[[Me], Store]) -> Iterator[
         # Nobody leaves, and takes the store along, while another still works.
         dist.barrier()
     except BaseException:
+        lookout.close()
         if ranks.first:
+            # The store dies with this process, and the others have to read the verdict there.
             time.sleep(BEAT_SECONDS * 3)
         raise
     finally:

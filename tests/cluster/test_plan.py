@@ -127,3 +127,4 @@ def test_packing(sweep: Sweep, outputs: Outputs, pack: str, sizes: list[int]) ->
 def test_gpu_hours_are_the_most_that_tasks_can_use() -> None:
     assert planning.gpu_hours(3, Profile(time="02:00:00")) == 6.0
     assert planning.gpu_hours(3, Profile(time="02:00:00", gpus_per_node=0)) == 0.0
+    assert planning.gpu_hours(3, Profile(time="02:00:00", gpus_per_node=4, nodes=2)) == 48.0

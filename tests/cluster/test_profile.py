@@ -26,6 +26,24 @@ def test_the_sweeps_block_wins() -> None:
 
 
 @pytest.mark.parametrize(
+    ("block", "on_a_node", "processes", "gpus"),
+    [
+        ({}, 1, 1, 1),
+        ({"gpus_per_node": 4, "nodes": 2}, 4, 8, 8),
+        ({"gpus_per_node": 4, "tasks_per_node": 4}, 4, 4, 4),
+        ({"gpus_per_node": 0}, 1, 1, 0),
+        ({"gpus_per_node": 0, "tasks_per_node": 3, "nodes": 2}, 3, 6, 0),
+    ],
+)
+def test_one_process_a_gpu_or_as_many_as_asked_for(
+    block: dict[str, Any], on_a_node: int, processes: int, gpus: int
+) -> None:
+    profile = load(block)
+    found = (profile.processes_per_node, profile.processes, profile.gpus)
+    assert found == (on_a_node, processes, gpus)
+
+
+@pytest.mark.parametrize(
     ("text", "minutes"),
     [("02:00:00", 120), ("1-00:00:00", 1440), ("00:00:30", 1), ("90", 90), ("0:05:01", 6)],
 )
@@ -40,12 +58,13 @@ def test_times(text: str, minutes: int) -> None:
         ({"gpus_per_node": -1}, "at least 0"),
         ({"gpus_per_node": "many"}, "takes int"),
         ({"nodes": 0}, "at least 1"),
-        ({"nodes": 2}, "a run trains on one GPU"),
-        ({"gpus_per_node": 4}, "a run trains on one GPU"),
         ({"max_crashes": -1}, "at least 0"),
         ({"max_crashes": "often"}, "takes int"),
         ({"max_stops": -1}, "at least 0"),
         ({"max_crash": 1}, "Did you mean 'max_crashes'"),
+        ({"tasks_per_node": 2}, "one process for each of gpus_per_node: 1"),
+        ({"tasks_per_node": 1, "gpus_per_node": 4}, "takes 4, one process for each"),
+        ({"tasks_per_node": 0}, "at least 1"),
         ({"time": "soon"}, "HH:MM:SS"),
         ({"time": "00:00:00"}, "at least one minute"),
         ({"pack": "some"}, "auto or a whole number"),

@@ -1,0 +1,64 @@
+"""One rank of the failure tests: train a ring run in a team, and have one rank end badly.
+
+    python one_rank.py RANK SIZE FOLDER HOW VICTIM
+
+At its sixth step the rank VICTIM raises an error, kills itself, or stops itself (HOW), or nothing.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from hw5hpc.cluster import rendezvous, team
+from hw5hpc.cluster.attempt import Surroundings
+from hw5hpc.cluster.rendezvous import Me, meet_by_file
+from hw5hpc.cluster.worker import work
+from hw5hpc.engine.distributed import Ranks
+from hw5hpc.experiments import rebuild
+from hw5hpc.experiments.ring.train import Ring
+from hw5hpc.store import Outputs
+from hw5hpc.sweep import run_id
+from hw5hpc.sweep.point import flatten
+
+CONFIG = {"train.epochs": 4, "train.batch_size": 9, "ring.steps_per_epoch": 4, "ring.samples": 20}
+
+
+def prepare(folder: Path) -> Path:
+    config = rebuild("ring", {**CONFIG, "train.checkpoint_minutes": 0})
+    run = Outputs(folder).run(run_id("ring", config))
+    run.create("ring", flatten(config))
+    return run.path
+
+
+def end_badly(how: str) -> None:
+    if how == "raise":
+        raise ValueError("boom")
+    os.kill(os.getpid(), {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}[how])
+
+
+def main() -> None:
+    rank, size, folder, how, victim = (
+        int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], int(sys.argv[5]),
+    )  # fmt: skip
+    # The same waits, shorter: a test should not take a minute to see what takes seconds.
+    rendezvous.JOIN_SECONDS, team.SILENT, team.GRACE_SECONDS = 60.0, 8.0, 2.0
+    real = Ring.step
+
+    def step(self: Ring, epoch: int, index: int) -> Any:
+        if (rank, epoch, index) == (victim, 2, 1):
+            end_badly(how)
+        return real(self, epoch, index)
+
+    Ring.step = step  # type: ignore[method-assign]
+
+    def meet(me: Me) -> Any:
+        return meet_by_file(me, folder / f"address.{how}.json")
+
+    with team.assembled(Ranks(rank, size, rank), "localhost", meet) as together:
+        print(work([prepare(folder)], Surroundings("test", team=together)))
+
+
+if __name__ == "__main__":
+    main()

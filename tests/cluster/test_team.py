@@ -1,0 +1,176 @@
+"""Several processes of one task: how they meet, and what is left when one of them dies."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from hw5hpc.cluster import rendezvous
+from hw5hpc.cluster.attempt import Surroundings
+from hw5hpc.cluster.rendezvous import Me, RendezvousError, join, meet_by_file, torchrun_ranks
+from hw5hpc.cluster.worker import work
+from hw5hpc.engine.distributed import Ranks
+from hw5hpc.store import Outputs, RunFolder, State
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = Path(__file__).with_name("one_rank.py")
+
+
+def run(folder: Path) -> RunFolder:
+    (path,) = (folder / "runs").iterdir()
+    return Outputs(folder).run(path.name)
+
+
+def launch(folder: Path, how: str, victim: int, size: int = 3) -> list[tuple[int, str]]:
+    """Return each rank's exit status and output; a frozen one is killed when the others ended."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(rank), str(size), str(folder), how, str(victim)],
+            env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for rank in range(size)
+    ]  # fmt: skip
+    said = {}
+    for rank in sorted(range(size), key=lambda rank: rank == victim):
+        if rank == victim and how == "freeze":
+            jobs[rank].send_signal(signal.SIGKILL)
+        said[rank] = jobs[rank].communicate(timeout=300)[0]
+    return [(jobs[rank].returncode, said[rank]) for rank in range(size)]
+
+
+BAD_ENDS = [
+    ("raise", 2, "rank 2 on localhost: ValueError: boom"),
+    ("raise", 0, "rank 0 on localhost: ValueError: boom"),
+    ("kill", 1, "rank 1 on localhost ended without a word"),
+    ("kill", 0, "rank 0 on localhost ended without a word"),
+    ("freeze", 1, "rank 1 on localhost ended without a word"),
+]
+
+
+@pytest.mark.parametrize(("how", "victim", "words"), BAD_ENDS)
+def test_a_dying_rank_ends_the_others_with_its_error_first(
+    tmp_path: Path, how: str, victim: int, words: str
+) -> None:
+    ended = launch(tmp_path, how, victim)
+    assert all(status != 0 for status, _ in ended)
+    for rank, (_, said) in enumerate(ended):
+        if rank == victim and how != "raise":
+            continue
+        errors = [line for line in said.splitlines() if "rror" in line or "ended" in line]
+        assert words in errors[0], said
+    left = run(tmp_path)
+    if victim != 0 or how == "raise":
+        assert left.status().state is State.INTERRUPTED
+        assert (left.status().crashes, words in left.status().reason) == (1, True)
+    # What is left can be continued, here by one process alone.
+    assert left.checkpoint.exists()
+    assert work([left.path], Surroundings("test")) == [State.FINISHED]
+    assert [row["epoch"] for row in left.metrics()] == [1, 2, 3, 4]
+
+
+def test_only_the_first_rank_writes(tmp_path: Path) -> None:
+    ended = launch(tmp_path, "nothing", -1, size=2)
+    assert [status for status, _ in ended] == [0, 0], ended
+    done = run(tmp_path)
+    assert done.provenance()["ranks"] == 2
+    assert len(done.metrics()) == 4
+    assert len(done.timing()) == 4
+    assert done.status().state is State.FINISHED
+    assert not list(done.path.glob("*.tmp"))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendezvous, "JOIN_SECONDS", 2.0)
+    monkeypatch.setattr(rendezvous, "RESOLVE_SECONDS", 1.0)
+
+
+def both(first: Me, second: Me, path: Path) -> list[str]:
+    """Let two processes (here threads) meet and join; return their errors."""
+    errors = ["", ""]
+
+    def one(index: int, me: Me) -> None:
+        try:
+            join(meet_by_file(me, path), me)
+        except RendezvousError as error:
+            errors[index] = str(error)
+
+    threads = [threading.Thread(target=one, args=pair) for pair in enumerate((first, second))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (Me(0, 2, "localhost"), Me(1, 2, "localhost"), ""),
+        (Me(0, 2, "localhost"), Me(1, 3, "localhost"), "wrong world size"),
+        (Me(0, 3, "localhost"), Me(1, 3, "localhost"), "2 of 3 processes came"),
+        (Me(0, 2, "localhost", "a"), Me(1, 2, "localhost"), "trains on"),
+        (Me(0, 2, "localhost", "a"), Me(1, 2, "localhost", "a"), "would share the GPU a"),
+    ],
+)
+def test_what_does_not_fit_is_said_on_every_rank(
+    tmp_path: Path, first: Me, second: Me, words: str
+) -> None:
+    for error in both(first, second, tmp_path / "address.json"):
+        assert (words in error) if words else not error
+        assert len(error.splitlines()) <= 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_host_that_cannot_be_resolved_is_named_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "address.json"
+    path.write_text('{"host": "no-such-host.invalid", "port": 1}')
+    began = time.monotonic()
+    with pytest.raises(RendezvousError, match=r"rank 1 on n2 cannot resolve .*no-such-host"):
+        meet_by_file(Me(1, 2, "n2"), path)
+    with pytest.raises(RendezvousError, match=r"rank 0 on no-such-host.invalid cannot resolve"):
+        meet_by_file(Me(0, 2, "no-such-host.invalid"), path)
+    assert time.monotonic() - began < 60
+
+
+def test_the_waits_of_a_rendezvous_stay_below_a_minute() -> None:
+    assert rendezvous.JOIN_SECONDS + rendezvous.RESOLVE_SECONDS < 60
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_address_that_does_not_come_is_said_with_its_file(tmp_path: Path) -> None:
+    with pytest.raises(RendezvousError, match=r"rank 0 did not write .*address.json"):
+        meet_by_file(Me(1, 2, "n2"), tmp_path / "address.json")
+
+
+def test_tasks_on_one_node_have_ports_of_their_own(tmp_path: Path) -> None:
+    host = socket.gethostname()
+    stores = [meet_by_file(Me(0, 2, host), tmp_path / f"{task}.json") for task in range(20)]
+    assert len({store.port for store in stores}) == 20  # type: ignore[attr-defined]
+
+
+TORCHRUN = {
+    "RANK": "1",
+    "LOCAL_RANK": "1",
+    "WORLD_SIZE": "2",
+    "MASTER_ADDR": "x",
+    "MASTER_PORT": "1",
+}
+
+
+def test_torchruns_variables() -> None:
+    assert torchrun_ranks({}) == Ranks()
+    assert torchrun_ranks({"RANK": "1", "WORLD_SIZE": "2"}) == Ranks()
+    assert torchrun_ranks(TORCHRUN) == Ranks(1, 2, 1)
+    with pytest.raises(RendezvousError, match="RANK is 2"):
+        torchrun_ranks({**TORCHRUN, "RANK": "2"})
+    with pytest.raises(RendezvousError, match="invalid literal"):
+        torchrun_ranks({**TORCHRUN, "WORLD_SIZE": "two"})
