@@ -46,7 +46,7 @@ def test_a_host_that_cannot_be_resolved_is_one_line(sweep: Path, tmp_path: Path)
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "jobs/submit.py", str(sweep), "--local", "--out", str(tmp_path / "out")],
-        cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60,
+        cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
