@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,11 @@ def test_the_offline_file_holds_the_run(tmp_path: Path, monkeypatch: pytest.Monk
     tracker.log({"epoch": 2, "loss": 0.25}, {})
     tracker.finish({"loss": 0.25})
     (file,) = tmp_path.glob("wandb/offline-run-*/run-run1.wandb")
+    # Another process writes it, and on a busy machine it comes a little later.
+    end = time.monotonic() + 60
+    while not any("project" in row for row in records(file)):
+        assert time.monotonic() < end, "the record of the run never came"
+        time.sleep(0.1)
     found = records(file)
     run = next(record for record in found if "project" in record)
     assert (run["id"], run["project"], run["group"]) == ("run1", "hw5hpc", "unroll_depth")
