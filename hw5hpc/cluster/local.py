@@ -1,7 +1,7 @@
 """Run a plan on this machine, one run after the other, with live progress and no Slurm."""
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from hw5hpc.cluster.plan import Item, Plan, register
+from hw5hpc.cluster.plan import Plan, register
 from hw5hpc.cluster.retry import Budget
 from hw5hpc.cluster.stop import StopFlag
 from hw5hpc.store import Outputs, State, Status
@@ -30,7 +30,7 @@ def run(plan: Plan, outputs: Outputs, crashes: int = 2) -> list[State]:
     """
     register(plan, outputs)
     items = [*plan.first, *plan.rest]
-    with _Board(items) as board:
+    with _Board(_names(plan), len(items)) as board:
         folders = [outputs.run(item.id).path for item in items]
         return _train(plan.sweep.name, folders, board.update, Budget(crashes=crashes))
 
@@ -66,9 +66,9 @@ def _train(
 class _Board:
     """A bar for the sweep and one for the run at work; plain lines where there is no terminal."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, names: dict[str, str], total: int) -> None:
         self._console = Console()
-        self._names = {item.id: _name(item) for item in items}
+        self._names = names
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -77,7 +77,7 @@ class _Board:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._sweep = self._progress.add_task("runs", total=len(items))
+        self._sweep = self._progress.add_task("runs", total=total)
         self._runs: dict[str, TaskID] = {}
         self._last: dict[str, State] = {}
 
@@ -105,10 +105,14 @@ class _Board:
         total = self._progress.tasks[0].total
         reason = f": {status.reason}" if status.reason else ""
         text = f"[{done:.0f}/{total:.0f}] {self._names[run]} {status.state}{reason}"
-        self._progress.console.print(
-            f"{text} ({status.seconds:.0f} s)", markup=False, highlight=False
-        )
+        line = f"{text} ({status.seconds:.0f} s)"
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _name(item: Item) -> str:
-    return f"{item.experiment} {item.id}"
+def _names(plan: Plan) -> dict[str, str]:
+    """Return each run's experiment and id, and for a point what the sweep varies."""
+    names = {item.id: f"{item.experiment} {item.id}" for item in (*plan.first, *plan.points)}
+    for item, point in zip(plan.points, plan.sweep.points, strict=True):
+        swept = " ".join(f"{key}={value}" for key, value in point.swept.items())
+        names[item.id] += f" ({swept})" if swept else ""
+    return names
