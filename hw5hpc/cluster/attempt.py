@@ -81,8 +81,9 @@ class Attempt:
         if not ranks.first:
             watch = Watch(stop=around.stop, checkpoint_seconds=_checkpoint_seconds(config))
             return train(training, self._run, device, watch, ranks).state
-        source = training.data_source
-        record = provenance(device, around.sweep, around.job, source, ranks.size)
+        record = provenance(device, around.sweep, around.job, ranks.size)
+        # Which copy, in words, and the SHA-256 of all its pixels and labels before any limit.
+        record |= {"data_source": training.data_source, "data_sha256": training.data_content}
         self._run.set_provenance(record)
         tracker = self._tracker(experiment, config, record)
         around.team.on_abort(lambda verdict: count_crash(self._run, verdict, around))

@@ -18,9 +18,7 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
-def provenance(
-    device: torch.device, sweep: str, job: str, source: str, ranks: int = 1
-) -> dict[str, Any]:
+def provenance(device: torch.device, sweep: str, job: str, ranks: int = 1) -> dict[str, Any]:
     """Return what a reader needs to trust or repeat a run; no environment, no secrets."""
     commit, modified = git_state(ROOT)
     packages = ("torch", "torchvision", "numpy", "omegaconf", "submitit", "wandb")
@@ -36,7 +34,6 @@ def provenance(
         "host": socket.gethostname(),
         "job": job,
         "sweep": sweep,
-        "data_source": source,
         "command": Path(sys.argv[0]).name,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

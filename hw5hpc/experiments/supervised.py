@@ -51,6 +51,7 @@ class OnImages:
         self._device, self._ranks = device, ranks
         self._data = load(data.name, data.root, data.limit, shape).to(device)
         self.class_names, self.data_source = self._data.class_names, self._data.source
+        self.data_content = self._data.content
         self.seed, self.epochs = config.seed, config.train.epochs
         count, size = len(self._data.train_images), config.train.batch_size
         self._batches = Batches(count, size, config.seed, device)

@@ -11,6 +11,7 @@ import torch
 from hw5hpc.cluster.attempt import Surroundings
 from hw5hpc.cluster.retry import Budget, describe
 from hw5hpc.cluster.worker import work
+from hw5hpc.data.load import load
 from hw5hpc.engine import checkpoint
 from hw5hpc.experiments import SCHEMAS, rebuild
 from hw5hpc.experiments.classifier.train import Classifier
@@ -47,6 +48,7 @@ def test_a_run_ends_with_everything_on_disk(outputs: Outputs) -> None:
     assert len(run.metrics()) == 2
     assert run.status().state is State.FINISHED
     assert "synthetic" in run.provenance()["data_source"]
+    assert run.provenance()["data_sha256"] == load("synthetic", None, None).content
     assert run.weights.exists()
     assert not run.checkpoint.exists()
     assert not run.claim_path.exists()

@@ -22,6 +22,7 @@ class Ring:
     """The GAN experiment's own step on points in the plane; see engine.loop.Training."""
 
     class_names: tuple[str, ...] = ()
+    data_content = ""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ class SoftmaxShift:
 
     epochs = steps_per_epoch = 1
     class_names: tuple[str, ...] = ()
-    data_source = "standard normal logits (made on the fly)"
+    data_source, data_content = "standard normal logits (made on the fly)", ""
 
     def __init__(
         self,
