@@ -8,15 +8,17 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hw5hpc.cluster import rendezvous
 from hw5hpc.cluster.attempt import Surroundings
+from hw5hpc.cluster.launch import slurm_team
 from hw5hpc.cluster.rendezvous import Me, RendezvousError, join, meet_by_file, torchrun_ranks
 from hw5hpc.cluster.worker import work
 from hw5hpc.engine.distributed import Ranks
-from hw5hpc.store import Outputs, RunFolder, State
+from hw5hpc.store import Outputs, RunFolder, State, Status
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("one_rank.py")
@@ -174,3 +176,14 @@ def test_torchruns_variables() -> None:
         torchrun_ranks({**TORCHRUN, "RANK": "2"})
     with pytest.raises(RendezvousError, match="invalid literal"):
         torchrun_ranks({**TORCHRUN, "WORLD_SIZE": "two"})
+
+
+def test_another_number_of_tasks_than_was_sent_fails_the_runs(tmp_path: Path) -> None:
+    """Before any training, with the reason in each run's status."""
+    waiting = Outputs(tmp_path).run("r")
+    waiting.set_status(Status(state=State.QUEUED))
+    environment = SimpleNamespace(global_rank=0, num_tasks=2, local_rank=0)
+    words = "wrong world size: the task was sent for 4 processes, Slurm started 2"
+    with pytest.raises(RendezvousError, match=words), slurm_team(environment, 4, [waiting.path]):
+        pytest.fail("it must not begin")
+    assert (waiting.status().state, waiting.status().reason) == (State.FAILED, words)
