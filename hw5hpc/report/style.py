@@ -134,7 +134,7 @@ def value_name(key: str, value: Any) -> str:
     if key == "model.batch_norm":
         return "with batch norm" if value else "without batch norm"
     if key == "model.batch_norm_placement":
-        return f"batch norm {str(value).replace('_', ' ')}"
+        return f"batch norm {str(value).replace('_relu', ' ReLU')}"
     text = f"{value:.3g}" if isinstance(value, float) else str(value)
     return f"{label(key)} {text}"
 
