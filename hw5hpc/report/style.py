@@ -200,9 +200,11 @@ def legend(figure: Figure, axes: Axes) -> None:
     handles, names = axes.get_legend_handles_labels()
     # A handle and the gaps beside it take five letters' heights.
     widest = max((_points(figure, name, 8) for name in names), default=1.0) + 5 * 8
-    columns = max(1, min(int(72 * figure.get_figwidth() / widest), 4, -(-len(names) // 2)))
+    room = 0.97 * 72 * figure.get_figwidth()
+    columns = max(1, min(int(room / widest), 4, -(-len(names) // 2)))
+    size = 8 * min(1.0, room / widest)
     figure.legend(
-        handles, names, loc="outside lower center", ncols=columns, fontsize=8, frameon=False
+        handles, names, loc="outside lower center", ncols=columns, fontsize=size, frameon=False
     )
 
 
