@@ -191,7 +191,8 @@ def test_one_node_and_the_controller_go_and_come_back(spare):
     assert script("status", **where).returncode == 1
     assert script("start-node", "n2", **where).returncode == 0
     assert script("restart-controller", **where).returncode == 0
-    assert script("status", **where).returncode == 0
+    # The nodes have to report to the new controller first.
+    wait_for("the cluster", lambda: script("status", **where).returncode == 0)
     changed = {name for name, pid in pids(state).items() if before[name] != pid}
     assert changed == {"slurmd-n2", "slurmctld"}
 
