@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := sweeps/unroll_depth.yaml
 
-.PHONY: help setup data demo test check unit slurm chaos lock clean
+.PHONY: help setup data demo test check unit slurm chaos bench lock clean
 .NOTPARALLEL:
 
 help:  ## show this list
@@ -51,6 +51,9 @@ slurm: setup  ## the tests on a real Slurm (root installs and starts one)
 
 chaos: setup  ## sweeps under faults of eleven kinds, compared with sweeps left alone (as root)
 	$(BIN)/python tests/chaos/chaos.py $(CHAOS_ARGS)
+
+bench: setup  ## the time of a training step against processes and threads
+	$(BIN)/python tests/benchmark/step_time.py $(BENCH_ARGS)
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \

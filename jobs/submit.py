@@ -28,7 +28,7 @@ examples:
   python jobs/submit.py sweeps/unroll_depth.yaml --debug          shortened, on this machine
   python jobs/submit.py sweeps/unroll_depth.yaml --dry-run        the plan and the sbatch script
   python jobs/submit.py sweeps/unroll_depth.yaml seed=[0,1] train.epochs=10
-  torchrun --nproc-per-node 2 jobs/submit.py sweeps/unroll_depth.yaml --local
+  torchrun --nproc-per-node 2 -- jobs/submit.py sweeps/unroll_depth.yaml --local
 
 Submitting twice is safe: finished runs are reused and running ones are left alone.
 exit status: 0 done, 1 a run failed, 2 the input is wrong (nothing was submitted)

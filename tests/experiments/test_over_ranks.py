@@ -17,14 +17,15 @@ from hw5hpc.store import Outputs
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("steps_over_ranks.py")
-SINGLE = (
+EXACT = (
     "classifier", "cnn", "cnn_batch_norm_slow",
-    "gan_0", "gan_5", "ring_0", "ring_1", "ring_5", "ring_batch_of_2",
+    "gan_0", "gan_1_calm", "gan_5_calm", "ring_0", "ring_1", "ring_5", "ring_batch_of_2",
 )  # fmt: skip
-DOUBLE = (
-    "classifier", "cnn", "cnn_batch_norm", "cnn_norm_after_relu",
-    "gan_0", "gan_5", "ring_0", "ring_1", "ring_5", "ring_batch_of_2",
-)  # fmt: skip
+# In single precision these drift: by Adam where a gradient is zero but for rounding, by a ReLU that
+# flips. A convolution's bias before batch norm is rounding alone, in double precision too.
+DOUBLE = (*EXACT, "cnn_batch_norm_calm", "cnn_norm_after_relu", "gan_1", "gan_5")
+CASES = (*DOUBLE, "cnn_batch_norm")
+DRIFTING = ("cnn_batch_norm-float64", "cnn_batch_norm-float32", "gan_1-float32", "gan_5-float32")
 SIZES = (1, 2, 3)
 
 
@@ -90,14 +91,25 @@ def test_parameters_agree_in_double_precision(found: Found, case: str, size: int
 
 
 @pytest.mark.parametrize("size", SIZES[1:])
-@pytest.mark.parametrize("case", SINGLE)
+@pytest.mark.parametrize("case", EXACT)
 def test_parameters_agree_in_single_precision(found: Found, case: str, size: int) -> None:
     many, one = (found[n, 0][f"{case}-float32"] for n in (size, 1))
     assert difference(many["state"], one["state"]) < 1e-5
 
 
 @pytest.mark.parametrize("size", SIZES[1:])
-@pytest.mark.parametrize("case", DOUBLE)
+@pytest.mark.parametrize("case", DRIFTING)
+def test_ranks_drift_no_further_than_the_order_of_a_batch(
+    found: Found, case: str, size: int
+) -> None:
+    """At the usual settings; one process that adds up its batches backwards drifts as far."""
+    one = found[1, 0][case]["state"]
+    drift = difference(found[1, 0][f"backwards-{case}"]["state"], one)
+    assert difference(found[size, 0][case]["state"], one) < 10 * drift
+
+
+@pytest.mark.parametrize("size", SIZES[1:])
+@pytest.mark.parametrize("case", CASES)
 def test_losses_and_measures_agree(found: Found, case: str, size: int) -> None:
     """Counts, histograms and confusions exactly, the rest to rounding."""
     many, one = (found[n, 0][f"{case}-float64"] for n in (size, 1))
@@ -113,9 +125,7 @@ def test_losses_and_measures_agree(found: Found, case: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES[1:])
-@pytest.mark.parametrize(
-    "case", [f"{c}-float32" for c in SINGLE] + [f"{c}-float64" for c in DOUBLE]
-)
+@pytest.mark.parametrize("case", [f"{c}-float{bits}" for c in CASES for bits in (32, 64)])
 def test_all_ranks_hold_the_same_bits(found: Found, case: str, size: int) -> None:
     first = dict(leaves(found[size, 0][case]))
     for rank in range(1, size):
@@ -146,7 +156,7 @@ def test_what_a_gan_step_communicates(found: Found, case: str, size: int) -> Non
 
 
 def test_one_process_communicates_nothing(found: Found) -> None:
-    assert all(found[1, 0][f"{case}-float64"]["sent"] == [] for case in DOUBLE)
+    assert all(found[1, 0][f"{case}-float64"]["sent"] == [] for case in CASES)
 
 
 @pytest.fixture(scope="module")
