@@ -31,6 +31,10 @@ class RendezvousError(UserError):
     """The processes of a task cannot work together; the message says which, and why."""
 
 
+class RendezvousTimeout(RendezvousError):
+    """A process did not come or could not be reached in time; the next try may find it."""
+
+
 @dataclass(frozen=True)
 class Me:
     """What a process tells the others: its number, how many it expects, its host and device."""
@@ -65,7 +69,7 @@ def meet_by_torchrun(me: Me) -> Store:
     """Return the store that torchrun keeps for its processes.
 
     Raises:
-        RendezvousError: MASTER_ADDR cannot be resolved or reached.
+        RendezvousTimeout: MASTER_ADDR cannot be resolved or reached.
     """
     host, port = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
     resolve(host, me)
@@ -73,7 +77,7 @@ def meet_by_torchrun(me: Me) -> Store:
         wait = timedelta(seconds=JOIN_SECONDS)
         store: Store = next(rendezvous("env://", timeout=wait))[0]
     except (RuntimeError, ValueError) as error:
-        raise RendezvousError(f"{me} cannot reach {host}:{port} ({_line(error)})") from error
+        raise RendezvousTimeout(f"{me} cannot reach {host}:{port} ({_line(error)})") from error
     return store
 
 
@@ -81,7 +85,7 @@ def meet_by_file(me: Me, path: Path) -> Store:
     """Return a store in rank 0's process, whose address goes through the file `path`.
 
     Raises:
-        RendezvousError: the file does not come, or the host in it cannot be resolved or reached.
+        RendezvousTimeout: the file does not come, or the host in it cannot be resolved or reached.
     """
     wait = timedelta(seconds=JOIN_SECONDS)
     if me.rank == 0:
@@ -94,7 +98,7 @@ def meet_by_file(me: Me, path: Path) -> Store:
     try:
         return TCPStore(host, port, is_master=False, timeout=wait)
     except RuntimeError as error:
-        raise RendezvousError(f"{me} cannot reach {host}:{port} ({_line(error)})") from error
+        raise RendezvousTimeout(f"{me} cannot reach {host}:{port} ({_line(error)})") from error
 
 
 def _read_address(path: Path, me: Me) -> tuple[str, int]:
@@ -106,11 +110,11 @@ def _read_address(path: Path, me: Me) -> tuple[str, int]:
         if address:
             return address["host"], address["port"]
         time.sleep(0.1)
-    raise RendezvousError(f"{me}: rank 0 did not write {path} within {JOIN_SECONDS:.0f} s")
+    raise RendezvousTimeout(f"{me}: rank 0 did not write {path} within {JOIN_SECONDS:.0f} s")
 
 
 def resolve(host: str, me: Me) -> None:
-    """Raise RendezvousError when `host` has no address even after some seconds."""
+    """Raise RendezvousTimeout when `host` has no address even after some seconds."""
     end = time.monotonic() + RESOLVE_SECONDS
     while True:
         try:
@@ -118,7 +122,7 @@ def resolve(host: str, me: Me) -> None:
             return
         except OSError as error:
             if time.monotonic() >= end:
-                raise RendezvousError(
+                raise RendezvousTimeout(
                     f"{me} cannot resolve the host name {host!r} of rank 0 ({error.strerror})"
                 ) from error
         time.sleep(0.5)
@@ -128,7 +132,8 @@ def join(store: Store, me: Me) -> list[Me]:
     """Wait for all ranks and return who they are.
 
     Raises:
-        RendezvousError: some do not come, or they disagree about their number or kind of device.
+        RendezvousTimeout: some do not come.
+        RendezvousError: they disagree about their number or kind of device.
     """
     try:
         return _join(store, me)
@@ -150,7 +155,7 @@ def _join(store: Store, me: Me) -> list[Me]:
                 _check_fits(me, there[rank])
         if time.monotonic() > end:
             missing = ", ".join(str(rank) for rank in sorted(set(range(me.size)) - there.keys()))
-            raise RendezvousError(
+            raise RendezvousTimeout(
                 f"{me}: {len(there)} of {me.size} processes came within {JOIN_SECONDS:.0f} s; "
                 f"missing: rank {missing}"
             )

@@ -57,7 +57,7 @@ class RunTask:
         from hw5hpc.cluster.worker import work
 
         folders, job = [Path(folder) for folder in self.folders], environment.job_id
-        with slurm_team(environment, self.processes, folders) as team:
+        with slurm_team(environment, self.processes, folders, self.budget) as team:
             killed = last_words(environment.paths.folder, job) if team.ranks.first else ""
             around = Surroundings(
                 self.sweep, job, stop, budget=self.budget, killed=killed, team=team

@@ -16,9 +16,11 @@ from hw5hpc.cluster import rendezvous
 from hw5hpc.cluster.attempt import Surroundings
 from hw5hpc.cluster.launch import slurm_team
 from hw5hpc.cluster.rendezvous import Me, RendezvousError, join, meet_by_file, torchrun_ranks
+from hw5hpc.cluster.retry import Budget
+from hw5hpc.cluster.team import TeamBroken
 from hw5hpc.cluster.worker import work
 from hw5hpc.engine.distributed import Ranks
-from hw5hpc.store import Outputs, RunFolder, State, Status
+from hw5hpc.store import Outputs, RunFolder, State, Status, claim
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("one_rank.py")
@@ -178,12 +180,49 @@ def test_torchruns_variables() -> None:
         torchrun_ranks({**TORCHRUN, "WORLD_SIZE": "two"})
 
 
-def test_another_number_of_tasks_than_was_sent_fails_the_runs(tmp_path: Path) -> None:
-    """Before any training, with the reason in each run's status."""
-    waiting = Outputs(tmp_path).run("r")
+def slurm_task(folder: Path, size: int) -> SimpleNamespace:
+    """What rank 0 sees of a job of `size` processes."""
+    paths = SimpleNamespace(folder=folder)
+    return SimpleNamespace(global_rank=0, num_tasks=size, local_rank=0, job_id="7_0", paths=paths)
+
+
+def waiting_run(folder: Path) -> RunFolder:
+    waiting = Outputs(folder).run("r")
     waiting.set_status(Status(state=State.QUEUED))
-    environment = SimpleNamespace(global_rank=0, num_tasks=2, local_rank=0)
+    return waiting
+
+
+def test_another_number_of_tasks_than_was_sent_fails_the_runs(tmp_path: Path) -> None:
+    """Before any training and for good, with the reason in each run's status."""
+    waiting = waiting_run(tmp_path)
     words = "wrong world size: the task was sent for 4 processes, Slurm started 2"
-    with pytest.raises(RendezvousError, match=words), slurm_team(environment, 4, [waiting.path]):
+    team = slurm_team(slurm_task(tmp_path, 2), 4, [waiting.path], Budget())
+    with pytest.raises(RendezvousError, match=words), team:
         pytest.fail("it must not begin")
     assert (waiting.status().state, waiting.status().reason) == (State.FAILED, words)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_process_that_does_not_come_counts_as_a_crash(tmp_path: Path) -> None:
+    """What may be a slow node is tried again, as often as the budget allows."""
+    waiting = waiting_run(tmp_path)
+    seen = []
+    for _ in range(2):
+        team = slurm_team(slurm_task(tmp_path, 2), 2, [waiting.path], Budget(crashes=1))
+        with pytest.raises(TeamBroken, match=r"1 of 2 processes came .*missing: rank 1"), team:
+            pytest.fail("it must not begin")
+        seen.append((waiting.status().state, waiting.status().crashes))
+    assert seen == [(State.INTERRUPTED, 1), (State.FAILED, 2)]
+    assert claim(waiting, "another job") is not None
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_run_of_another_worker_is_not_marked(tmp_path: Path) -> None:
+    waiting = waiting_run(tmp_path)
+    theirs = claim(waiting, "")
+    assert theirs is not None
+    team = slurm_team(slurm_task(tmp_path, 2), 2, [waiting.path], Budget(crashes=0))
+    with pytest.raises(TeamBroken), team:
+        pytest.fail("it must not begin")
+    assert waiting.status().state is State.QUEUED
+    theirs.release()

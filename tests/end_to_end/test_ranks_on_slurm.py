@@ -103,3 +103,16 @@ def test_a_killed_rank_is_named_and_the_run_comes_back(sweep: Path, rank: int, w
     before = next(out.glob("runs/*/metrics.jsonl")).stat().st_size
     wait_until(lambda: json.loads(status.read_text())["state"] == "running")
     wait_until(lambda: next(out.glob("runs/*/metrics.jsonl")).stat().st_size > before)
+
+
+def test_another_number_of_processes_fails_the_run_before_it_trains(sweep: Path) -> None:
+    """A line of the site's set-up changes what srun starts."""
+    setup = 'setup: ["export SLURM_NTASKS=2 SLURM_NPROCS=2 SLURM_NTASKS_PER_NODE=1"], nodes'
+    sweep.write_text(SWEEP.replace("[0, 5]", "[0]").replace("nodes", setup))
+    out = sweep.parent / "out"
+    submit(sweep, "--cluster", "dev", "--out", out)
+    (status,) = out.glob("runs/*/status.json")
+    wait_until(lambda: json.loads(status.read_text())["state"] == "failed", 120)
+    reason = json.loads(status.read_text())["reason"]
+    assert reason == "wrong world size: the task was sent for 4 processes, Slurm started 2"
+    assert not list(out.glob("runs/*/metrics.jsonl"))
