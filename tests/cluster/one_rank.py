@@ -2,7 +2,8 @@
 
     python one_rank.py RANK SIZE FOLDER HOW VICTIM
 
-At its sixth step the rank VICTIM raises an error, kills itself, or stops itself (HOW), or nothing.
+At its sixth step the rank VICTIM raises an error, kills itself, or stops itself (HOW), or nothing;
+or it is `unprepared` and cannot begin.
 """
 
 import os
@@ -11,11 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hw5hpc.cluster import rendezvous, team
+from hw5hpc.cluster import attempt, rendezvous, team
 from hw5hpc.cluster.attempt import Surroundings
 from hw5hpc.cluster.rendezvous import Me, meet_by_file
 from hw5hpc.cluster.worker import work
 from hw5hpc.engine.distributed import Ranks
+from hw5hpc.errors import UserError
 from hw5hpc.experiments import rebuild
 from hw5hpc.experiments.ring.train import Ring
 from hw5hpc.store import Outputs
@@ -38,6 +40,10 @@ def end_badly(how: str) -> None:
     os.kill(os.getpid(), {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}[how])
 
 
+def unreadable(*_: object) -> None:
+    raise UserError("weights.pt cannot be read here")
+
+
 def main() -> None:
     rank, size, folder, how, victim = (
         int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], int(sys.argv[5]),
@@ -52,6 +58,8 @@ def main() -> None:
         return real(self, epoch, index)
 
     Ring.step = step  # type: ignore[method-assign]
+    if how == "unprepared" and rank == victim:
+        attempt.weights_of_prerequisites = unreadable  # type: ignore[assignment]
 
     def meet(me: Me) -> Any:
         return meet_by_file(me, folder / f"address.{how}.json")

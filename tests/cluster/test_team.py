@@ -79,6 +79,17 @@ def test_a_dying_rank_ends_the_others_with_its_error_first(
     assert [row["epoch"] for row in left.metrics()] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("victim", [0, 1])
+def test_what_one_rank_cannot_prepare_fails_the_run_on_all(tmp_path: Path, victim: int) -> None:
+    """The task itself goes on, with its next run."""
+    ended = launch(tmp_path, "unprepared", victim, size=2)
+    assert [status for status, _ in ended] == [0, 0], ended
+    assert all("'failed'" in said for _, said in ended)
+    left = run(tmp_path).status()
+    words = f"rank {victim}: weights.pt cannot be read here"
+    assert (left.state, left.reason) == (State.FAILED, words)
+
+
 def test_only_the_first_rank_writes(tmp_path: Path) -> None:
     ended = launch(tmp_path, "nothing", -1, size=2)
     assert [status for status, _ in ended] == [0, 0], ended
