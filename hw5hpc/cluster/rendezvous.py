@@ -77,7 +77,7 @@ def meet_by_torchrun(me: Me) -> Store:
         wait = timedelta(seconds=JOIN_SECONDS)
         store: Store = next(rendezvous("env://", timeout=wait))[0]
     except (RuntimeError, ValueError) as error:
-        raise RendezvousTimeout(f"{me} cannot reach {host}:{port} ({_line(error)})") from error
+        raise RendezvousTimeout(f"{me} cannot reach {host}:{port} ({one_line(error)})") from error
     return store
 
 
@@ -98,7 +98,7 @@ def meet_by_file(me: Me, path: Path) -> Store:
     try:
         return TCPStore(host, port, is_master=False, timeout=wait)
     except RuntimeError as error:
-        raise RendezvousTimeout(f"{me} cannot reach {host}:{port} ({_line(error)})") from error
+        raise RendezvousTimeout(f"{me} cannot reach {host}:{port} ({one_line(error)})") from error
 
 
 def _read_address(path: Path, me: Me) -> tuple[str, int]:
@@ -184,5 +184,5 @@ def _check_devices(there: list[Me]) -> None:
             raise RendezvousError(f"{other} and {one} would share the GPU {one.device}")
 
 
-def _line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]

@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, Store
 
-from hw5hpc.cluster.rendezvous import Me, join
+from hw5hpc.cluster.rendezvous import Me, RendezvousTimeout, join, one_line
 from hw5hpc.cluster.requeue import TRY_AGAIN
 from hw5hpc.engine.distributed import SOLO, Ranks
 from hw5hpc.engine.precision import pick_device
@@ -32,6 +32,7 @@ BEAT_SECONDS = 1.0
 # A collective that broke says that somebody died; without one only a long silence does.
 SILENT_AFTER_ERROR, SILENT = 6.0, 30.0
 GRACE_SECONDS = 15.0
+CONNECT_SECONDS = 20.0
 # Deaths are noticed by their silence; this only bounds what one rank may do while others wait.
 COLLECTIVE_LIMIT = timedelta(minutes=30)
 SYMPTOM = re.compile(r"gloo|nccl|connection|socket|broken pipe|timed out|recv|store", re.I)
@@ -163,7 +164,7 @@ def assembled(ranks: Ranks, host: str, meet: Callable[[Me], Store]) -> Iterator[
     """Bring the ranks together, over NCCL on GPUs and gloo on CPUs, until all have done their work.
 
     Raises:
-        RendezvousError: they do not find each other, or do not fit together.
+        RendezvousError: they do not find or reach each other, or do not fit together.
     """
     if ranks.alone:
         yield Team()
@@ -172,6 +173,7 @@ def assembled(ranks: Ranks, host: str, meet: Callable[[Me], Store]) -> Iterator[
     me = Me(ranks.rank, ranks.size, host, _identity(device))
     store = meet(me)
     everyone = join(store, me)
+    _connect_once(store, me)
     lookout = _start(store, ranks, everyone, device)
     try:
         yield Team(ranks, lookout)
@@ -185,6 +187,25 @@ def assembled(ranks: Ranks, host: str, meet: Callable[[Me], Store]) -> Iterator[
         raise
     finally:
         lookout.close()
+    dist.destroy_process_group()
+
+
+def _connect_once(store: Store, me: Me) -> None:
+    """Try the connections between all ranks, with more haste than training may have.
+
+    Raises:
+        RendezvousTimeout: some cannot reach each other, though all reach the first one's store.
+    """
+    wait, apart = timedelta(seconds=CONNECT_SECONDS), PrefixStore("once", store)
+    try:
+        dist.init_process_group("gloo", store=apart, rank=me.rank, world_size=me.size, timeout=wait)
+    except RuntimeError as error:
+        # The others learn of it by waiting as long; the store must not end before they do.
+        time.sleep(CONNECT_SECONDS if me.rank == 0 else 0)
+        raise RendezvousTimeout(
+            f"{me} cannot connect to the others over gloo ({one_line(error)}); where a node's own "
+            "name leads to its loopback, set GLOO_SOCKET_IFNAME in the profile's setup"
+        ) from error
     dist.destroy_process_group()
 
 

@@ -3,7 +3,7 @@
     python one_rank.py RANK SIZE FOLDER HOW VICTIM
 
 At its sixth step the rank VICTIM raises an error, kills itself, or stops itself (HOW), or nothing;
-or it is `unprepared` and cannot begin.
+or it is `unprepared` and cannot begin, or `unreachable` by the others.
 """
 
 import os
@@ -58,6 +58,10 @@ def main() -> None:
         return real(self, epoch, index)
 
     Ring.step = step  # type: ignore[method-assign]
+    if how == "unreachable":
+        team.CONNECT_SECONDS = 2.0
+        if rank == victim:
+            os.environ["GLOO_SOCKET_IFNAME"] = "none0"
     if how == "unprepared" and rank == victim:
         attempt.weights_of_prerequisites = unreadable  # type: ignore[assignment]
 

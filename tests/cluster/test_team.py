@@ -90,6 +90,16 @@ def test_what_one_rank_cannot_prepare_fails_the_run_on_all(tmp_path: Path, victi
     assert (left.state, left.reason) == (State.FAILED, words)
 
 
+@pytest.mark.parametrize("victim", [0, 1])
+def test_ranks_that_cannot_connect_say_so_before_training(tmp_path: Path, victim: int) -> None:
+    ended = launch(tmp_path, "unreachable", victim, size=3)
+    assert all(status != 0 for status, _ in ended)
+    for rank, (_, said) in enumerate(ended):
+        (line,) = [line for line in said.splitlines() if "RendezvousTimeout:" in line]
+        assert f"rank {rank} on localhost cannot connect to the others" in line
+    assert not (tmp_path / "runs").exists()
+
+
 def test_only_the_first_rank_writes(tmp_path: Path) -> None:
     ended = launch(tmp_path, "nothing", -1, size=2)
     assert [status for status, _ in ended] == [0, 0], ended
