@@ -3,12 +3,13 @@
     python one_rank.py RANK SIZE FOLDER HOW VICTIM
 
 At its sixth step the rank VICTIM raises an error, kills itself, or stops itself (HOW), or nothing;
-or it is `unprepared` and cannot begin, or `unreachable` by the others.
+or it is `unprepared` and cannot begin, `unreachable` by the others, or lets them `linger` at the end.
 """
 
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,8 @@ def main() -> None:
 
     with team.assembled(Ranks(rank, size, rank), "localhost", meet) as together:
         print(work([prepare(folder)], Surroundings("test", team=together)))
+        if how == "linger" and rank == victim:
+            time.sleep(8)
 
 
 if __name__ == "__main__":

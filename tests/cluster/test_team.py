@@ -100,6 +100,12 @@ def test_ranks_that_cannot_connect_say_so_before_training(tmp_path: Path, victim
     assert not (tmp_path / "runs").exists()
 
 
+def test_no_rank_leaves_before_the_last_one(tmp_path: Path) -> None:
+    """The first one's store would go with it, and the others take it for dead."""
+    ended = launch(tmp_path, "linger", victim=1, size=2)
+    assert [status for status, _ in ended] == [0, 0], ended
+
+
 def test_only_the_first_rank_writes(tmp_path: Path) -> None:
     ended = launch(tmp_path, "nothing", -1, size=2)
     assert [status for status, _ in ended] == [0, 0], ended
