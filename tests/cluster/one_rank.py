@@ -3,7 +3,8 @@
     python one_rank.py RANK SIZE FOLDER HOW VICTIM
 
 At its sixth step the rank VICTIM raises an error, kills itself, or stops itself (HOW), or nothing;
-or it is `unprepared` and cannot begin, `unreachable` by the others, or lets them `linger` at the end.
+or it is `unprepared` and cannot begin, `unreachable` by the others, or lets them `linger` when all
+is done.
 """
 
 import os
@@ -35,10 +36,14 @@ def prepare(folder: Path) -> Path:
     return run.path
 
 
+SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
+
+
 def end_badly(how: str) -> None:
     if how == "raise":
         raise ValueError("boom")
-    os.kill(os.getpid(), {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}[how])
+    if how in SIGNALS:
+        os.kill(os.getpid(), SIGNALS[how])
 
 
 def unreadable(*_: object) -> None:
