@@ -197,11 +197,13 @@ def _connect_once(store: Store, me: Me) -> None:
         RendezvousTimeout: some cannot reach each other, though all reach the first one's store.
     """
     wait, apart = timedelta(seconds=CONNECT_SECONDS), PrefixStore("once", store)
+    all_waited = time.monotonic() + CONNECT_SECONDS + BEAT_SECONDS
     try:
         dist.init_process_group("gloo", store=apart, rank=me.rank, world_size=me.size, timeout=wait)
     except RuntimeError as error:
-        # The others learn of it by waiting as long; the store must not end before they do.
-        time.sleep(CONNECT_SECONDS if me.rank == 0 else 0)
+        if me.rank == 0:
+            # The others learn of it by waiting; the store must not end before they do.
+            time.sleep(max(0.0, all_waited - time.monotonic()))
         raise RendezvousTimeout(
             f"{me} cannot connect to the others over gloo ({one_line(error)}); where a node's own "
             "name leads to its loopback, set GLOO_SOCKET_IFNAME in the profile's setup"

@@ -58,27 +58,29 @@ def ways(processes: list[int]) -> list[Way]:
     return found
 
 
-def measure(way: Way, steps: int) -> Times:
+def measure(way: Way, steps: int, only: str) -> Times:
     """Return the milliseconds of each step of each case, in processes of their own."""
     policy = "ACTIVE" if way.spin else "PASSIVE"
     env = {**os.environ, "OMP_NUM_THREADS": str(way.threads), "OMP_WAIT_POLICY": policy}
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(way.processes), "--"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "times.json"
-        words = [__file__, "--steps", str(steps), "--worker", str(out)]
+        words = [__file__, "--steps", str(steps), "--only", only, "--worker", str(out)]
         subprocess.run([sys.executable, *launcher, *words], env=env, check=True)
         times: Times = json.loads(out.read_text())
     return times
 
 
-def work(steps: int, out: Path) -> None:
+def work(steps: int, only: str, out: Path) -> None:
     """Be one of the processes: train each case, and let the first one write its times."""
     from hw5hpc.cluster.launch import torchrun_team
     from hw5hpc.engine.precision import pick_device
 
     with torchrun_team() as team:
         device = pick_device(team.ranks.local)
-        times = {case: time_steps(case, device, team.ranks, steps) for case in CASES}
+        times = {
+            case: time_steps(case, device, team.ranks, steps) for case in CASES if only in case
+        }
         if team.ranks.first:
             out.write_text(json.dumps(times))
 
@@ -111,7 +113,7 @@ def table(found: dict[Way, Times]) -> str:
     """Return the medians in ms, with their ratio to the first way's, as Markdown."""
     plain = next(iter(found.values()))
     lines = ["| | " + " | ".join(map(str, found)) + " |", "|---" * (len(found) + 1) + "|"]
-    for case in CASES:
+    for case in plain:
         middle = [statistics.median(times[case]) for times in found.values()]
         base = statistics.median(plain[case])
         cells = [f"{value:.1f} ({value / base:.2f})" for value in middle]
@@ -125,16 +127,19 @@ def main() -> None:
     add("--processes", type=int, nargs="+", default=[1, 2], metavar="N", help="default: 1 2")
     add("--rounds", type=int, default=3, help="how often each way is measured (default: 3)")
     add("--steps", type=int, default=10, help="timed steps of a case and round (default: 10)")
+    add("--only", default="", metavar="TEXT", help="only the cases that have this in their name")
     add("--worker", type=Path, metavar="FILE", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if not any(args.only in case for case in CASES):
+        parser.error(f"--only {args.only!r} is in none of: {'; '.join(CASES)}")
     if args.worker:
-        work(args.steps, args.worker)
+        work(args.steps, args.only, args.worker)
         return
     found: dict[Way, Times] = {way: defaultdict(list) for way in ways(args.processes)}
     for number in range(args.rounds):
         for way, times in found.items():
             print(f"round {number + 1} of {args.rounds}: {way}", file=sys.stderr, flush=True)
-            for case, measured in measure(way, args.steps).items():
+            for case, measured in measure(way, args.steps, args.only).items():
                 times[case] += measured
     print(
         f"{described()}; medians of {args.rounds * args.steps} steps in ms (ratio to the first)\n"
