@@ -196,14 +196,18 @@ def _connect_once(store: Store, me: Me) -> None:
     Raises:
         RendezvousTimeout: some cannot reach each other, though all reach the first one's store.
     """
-    wait, apart = timedelta(seconds=CONNECT_SECONDS), PrefixStore("once", store)
-    all_waited = time.monotonic() + CONNECT_SECONDS + BEAT_SECONDS
+    apart, end = PrefixStore("once", store), time.monotonic() + CONNECT_SECONDS
+    wait = timedelta(seconds=CONNECT_SECONDS)
     try:
         dist.init_process_group("gloo", store=apart, rank=me.rank, world_size=me.size, timeout=wait)
+        apart.set(f"connected/{me.rank}", "")
+        # A rank that hung up at once would break the connections that others are still making.
+        left = timedelta(seconds=max(1.0, end - time.monotonic()))
+        apart.wait([f"connected/{rank}" for rank in range(me.size)], left)
     except RuntimeError as error:
         if me.rank == 0:
             # The others learn of it by waiting; the store must not end before they do.
-            time.sleep(max(0.0, all_waited - time.monotonic()))
+            time.sleep(max(0.0, end - time.monotonic()) + 2 * BEAT_SECONDS)
         raise RendezvousTimeout(
             f"{me} cannot connect to the others over gloo ({one_line(error)}); where a node's own "
             "name leads to its loopback, set GLOO_SOCKET_IFNAME in the profile's setup"
