@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 from compare import Verdict, compare
@@ -60,13 +61,20 @@ class Chaos:
         while time.monotonic() < self._end:
             self._look()
             self._submit()
-            if not self._todo and not self._pending and self._done():
-                return
+            if not self._pending and self._done():
+                if not self._todo:
+                    return
+                self._next_lap()
             self._put_one_in()
             time.sleep(self._source.uniform(0.2, 1.0))
 
     def _done(self) -> bool:
         return not any(self._ground.unfinished(sweep) for sweep in self._ground.sweeps)
+
+    def _next_lap(self) -> None:
+        say(f"every run has its result, {len(self._todo)} faults to go: the sweeps once more")
+        self._ground.next_lap()
+        self._submitted = dict.fromkeys(self._ground.sweeps, 0.0)
 
     def _put_one_in(self) -> None:
         if not self._todo:
@@ -129,9 +137,9 @@ def undisturbed(ground: Ground) -> None:
 
 
 def report(ground: Ground) -> None:
-    for sweep in ground.sweeps:
+    for sweep, out in product(ground.sweeps, ground.laps):
         words = [sys.executable, str(ROOT / "jobs/aggregate.py"), str(sweep)]
-        subprocess.run([*words, "--out", str(ground.out)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*words, "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
 
 
 def table(seen: Counter[str], verdict: Verdict) -> str:
@@ -172,7 +180,7 @@ def main() -> int:
             finally:
                 cluster("up")
             report(ground)
-            verdict = compare(ground.reference, ground.out)
+            verdict = compare(ground.reference, ground.laps)
     for line in (*verdict.lost, *verdict.differ):
         say(f"not as undisturbed: {line}")
     print(table(chaos.seen, verdict))

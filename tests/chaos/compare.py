@@ -19,12 +19,18 @@ class Verdict:
     doubled: int
 
 
-def compare(reference: Path, out: Path) -> Verdict:
+def compare(reference: Path, laps: list[Path]) -> Verdict:
+    """Every run of every lap against the one run of that name that was left alone."""
     names = sorted(path.parent.name for path in reference.glob("runs/*/result.json"))
-    lost = [name for name in names if not (out / "runs" / name / "result.json").exists()]
-    pairs = [(reference / "runs" / n, out / "runs" / n) for n in names if n not in lost]
-    differ = [f"{mine.name}: {why}" for first, mine in pairs if (why := difference(first, mine))]
-    return Verdict(len(names), tuple(lost), tuple(differ), _doubled(out))
+    pairs = [(reference / "runs" / name, lap / "runs" / name) for lap in laps for name in names]
+    lost, differ = [], []
+    for first, mine in pairs:
+        label = f"{mine.parents[1].name}/{mine.name}"
+        if not (mine / "result.json").exists():
+            lost.append(label)
+        elif why := difference(first, mine):
+            differ.append(f"{label}: {why}")
+    return Verdict(len(pairs), tuple(lost), tuple(differ), sum(map(_doubled, laps)))
 
 
 def difference(first: Path, mine: Path) -> str:

@@ -69,7 +69,7 @@ class Ground:
 
     def __init__(self, folder: Path, sweeps: dict[str, str]) -> None:
         self.folder, self.disk = folder, folder / "disk"
-        self.out, self.reference = self.disk / "out", self.disk / "reference"
+        self.reference, self.laps = self.disk / "reference", [self.disk / "lap-1"]
         self.sweeps = [self._write(name, text) for name, text in sweeps.items()]
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
 
@@ -77,6 +77,15 @@ class Ground:
         path = self.folder / f"chaos_{name}.yaml"
         path.write_text(text)
         return path
+
+    @property
+    def out(self) -> Path:
+        """Where this lap's runs go."""
+        return self.laps[-1]
+
+    def next_lap(self) -> None:
+        """Begin the same sweeps anew, so that there is again something to hit."""
+        self.laps.append(self.disk / f"lap-{len(self.laps) + 1}")
 
     def __enter__(self) -> "Ground":
         self.disk.mkdir()
