@@ -1,5 +1,6 @@
 """Several processes of one task: how they meet, and what is left when one of them dies."""
 
+import itertools
 import os
 import signal
 import socket
@@ -11,13 +12,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from torch.distributed import HashStore
 
 from hw5hpc.cluster import rendezvous
 from hw5hpc.cluster.attempt import Surroundings
 from hw5hpc.cluster.launch import slurm_team
 from hw5hpc.cluster.rendezvous import Me, RendezvousError, join, meet_by_file, torchrun_ranks
 from hw5hpc.cluster.retry import Budget
-from hw5hpc.cluster.team import TeamBroken
+from hw5hpc.cluster.team import Lookout, TeamBroken
 from hw5hpc.cluster.worker import work
 from hw5hpc.engine.distributed import Ranks
 from hw5hpc.store import Outputs, RunFolder, State, Status, claim
@@ -98,6 +100,31 @@ def test_ranks_that_cannot_connect_say_so_before_training(tmp_path: Path, victim
         (line,) = [line for line in said.splitlines() if "RendezvousTimeout:" in line]
         assert f"rank {rank} on localhost cannot connect to the others" in line
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_rank_that_was_stopped_for_a_while_does_not_take_itself_for_dead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its own last sign of life is as old as the stop; the others have shown theirs since."""
+    monkeypatch.setattr("hw5hpc.cluster.team.SILENT_AFTER_ERROR", 0.5)
+    store, everyone = HashStore(), [Me(0, 2, "a"), Me(1, 2, "b")]
+    for rank in range(2):
+        store.set(f"beat/{rank}", "1")
+    lookout = Lookout(store, everyone, 0)
+    over = threading.Event()
+
+    def live() -> None:
+        for number in itertools.count(2):
+            store.set("beat/1", str(number))
+            if over.wait(0.1):
+                return
+
+    other = threading.Thread(target=live)
+    other.start()
+    said = lookout.verdict(RuntimeError("connection reset"), "RuntimeError: connection reset")
+    over.set()
+    other.join()
+    assert said == "rank 0 on a: RuntimeError: connection reset"
 
 
 def test_no_rank_leaves_before_the_last_one(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs of several processes on a real Slurm: one answer, one death, one wrong number."""
+"""Runs of several processes on a real Slurm: one answer, deaths, ranks that cannot meet."""
 
 import json
 import os
@@ -116,3 +116,15 @@ def test_another_number_of_processes_fails_the_run_before_it_trains(sweep: Path)
     reason = json.loads(status.read_text())["reason"]
     assert reason == "wrong world size: the task was sent for 4 processes, Slurm started 2"
     assert not list(out.glob("runs/*/metrics.jsonl"))
+
+
+def test_ranks_that_cannot_connect_come_back_and_finish(sweep: Path) -> None:
+    """In the job's first turn a line of the site's set-up names a network that is not there."""
+    line = '[ -n \\"$SLURM_RESTART_COUNT\\" ] || export GLOO_SOCKET_IFNAME=none0'
+    sweep.write_text(SWEEP.replace("[0, 5]", "[0]").replace("nodes", f'setup: ["{line}"], nodes'))
+    out = sweep.parent / "out"
+    submit(sweep, "--cluster", "dev", "--out", out)
+    (status,) = out.glob("runs/*/status.json")
+    wait_until(lambda: json.loads(status.read_text())["crashes"] == 1, 120)
+    assert "cannot connect to the others over gloo" in json.loads(status.read_text())["reason"]
+    wait_until(lambda: json.loads(status.read_text())["state"] == "finished")
