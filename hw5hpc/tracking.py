@@ -107,8 +107,10 @@ class Tracker:
 def _settings() -> wandb.Settings:
     """Quiet, bounded in time, and without the git remote, whose address may hold a token."""
     return wandb.Settings(
-        silent=True, console="off", disable_git=True, save_code=False, init_timeout=60
-    )
+        silent=True, console="off", disable_git=True, save_code=False, init_timeout=60,
+        # Shorter than a job's warning before its time limit: what is not sent by then stays behind.
+        finish_timeout=20,
+    )  # fmt: skip
 
 
 def images(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -160,7 +160,6 @@ class Attempt:
         if done:
             self._check_claim()
             self._write_result(outcome, training, device)
-        tracker.finish(outcome.metrics, exit_code=0 if outcome.state is State.FINISHED else 1)
         measured = {"metrics": outcome.metrics, "seconds": outcome.seconds}
         if done:
             self._save(self.status.to(outcome.state, reason=outcome.reason, **measured))
@@ -168,6 +167,8 @@ class Attempt:
         else:
             status = self.status.to(State.RUNNING, **measured)
             self._save(after_stop(status, outcome.reason, self._around.budget))
+        # Last, as it may have to wait for W&B: the run's state is on disk by then.
+        tracker.finish(outcome.metrics, exit_code=0 if outcome.state is State.FINISHED else 1)
         return self.status.state
 
     def _write_result(self, outcome: Outcome, training: Any, device: torch.device) -> None:

@@ -18,6 +18,7 @@ from hw5hpc.experiments.classifier.train import Classifier
 from hw5hpc.store import Outputs, RunFolder, State, Status, claim, files
 from hw5hpc.sweep import run_id
 from hw5hpc.sweep.point import flatten
+from hw5hpc.tracking import Tracker
 
 Step = Callable[..., Any]
 
@@ -52,6 +53,21 @@ def test_a_run_ends_with_everything_on_disk(outputs: Outputs) -> None:
     assert run.weights.exists()
     assert not run.checkpoint.exists()
     assert not run.claim_path.exists()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_state_is_on_disk_before_wandb_is_waited_for(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    """A service that went away may cost the seconds that are left before a time limit."""
+    run, seen = prepare(outputs), []
+
+    def finish(tracker: Tracker, *words: Any, **more: Any) -> None:
+        seen.append(run.status().state)
+
+    monkeypatch.setattr(Tracker, "finish", finish)
+    work([run.path], around(stop=lambda: stopped and run.status().epoch > 0))
+    assert seen[0] is (State.INTERRUPTED if stopped else State.FINISHED)
 
 
 def test_a_finished_run_is_not_run_again(outputs: Outputs) -> None:
