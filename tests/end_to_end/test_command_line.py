@@ -47,6 +47,7 @@ BAD_FILES = {
     "broken": ("experiment: [gan", "broken YAML"),
     "unknown_key": ("experiment: gan\nconfig: {gan.unrol_steps: 1}", "Did you mean"),
     "wrong_type": ("experiment: gan\nconfig: {train.epochs: many}", "takes int"),
+    "precision": ("experiment: ring\nconfig: {train.precision: bf16}", "takes one of fp32"),
     "negative": ("experiment: gan\nconfig: {gan.unroll_steps: -1}", "at least 0"),
     "empty_grid": ("experiment: gan\ngrid: {seed: []}", "is empty"),
     "data_set": ("experiment: gan\nconfig: {data.name: fashion}", "takes one of"),

@@ -9,6 +9,7 @@ from hw5hpc.experiments.config import (
     TrainConfig,
     above,
     at_least,
+    one_of,
 )
 
 
@@ -23,6 +24,15 @@ class GanOptimConfig(AdamConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         above(self, "lr_discriminator", 0)
+
+
+@dataclass(frozen=True)
+class GanTrainConfig(TrainConfig):
+    """The unrolled step is taken in single precision only."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self, "precision", ("fp32",))
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class GanConfig:
 
     seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=50, batch_size=128))
+    train: GanTrainConfig = field(default_factory=lambda: GanTrainConfig(epochs=50, batch_size=128))
     optim: GanOptimConfig = field(default_factory=GanOptimConfig)
     gan: UnrollConfig = field(default_factory=UnrollConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from hw5hpc.experiments.config import TrainConfig, above, at_least
-from hw5hpc.experiments.gan.config import GanOptimConfig, UnrollConfig
+from hw5hpc.experiments.config import above, at_least
+from hw5hpc.experiments.gan.config import GanOptimConfig, GanTrainConfig, UnrollConfig
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class RingConfig:
     """Eight Gaussians on a ring (Metz et al. 2016, section 3.1), measured after each epoch."""
 
     seed: int = 0
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=25, batch_size=512))
+    train: GanTrainConfig = field(default_factory=lambda: GanTrainConfig(epochs=25, batch_size=512))
     optim: GanOptimConfig = field(
         default_factory=lambda: GanOptimConfig(lr=1e-3, lr_discriminator=1e-4)
     )
