@@ -15,6 +15,8 @@ from hw5hpc.errors import FieldError, UserError, nearest, unknown
 from hw5hpc.sweep.grammar import SweepError, read_yaml
 
 FOLDER = Path(__file__).resolve().parents[2] / "slurm"
+# YAML 1.1 reads 1:00:00 as this number; as minutes it would be 60 hours.
+SEXAGESIMAL_HOUR = 3600
 WORD = r"[A-Za-z0-9_.,:&|*()\[\]@+-]+"
 
 
@@ -151,6 +153,11 @@ def _merge(config: Any, values: Mapping[str, Any], where: str) -> Any:
             hint = nearest(key, allowed)
             raise ProfileError(
                 f"{where}: unknown key {key!r}; allowed: {', '.join(allowed)}.{hint}"
+            )
+        if key == "time" and isinstance(value, int) and value >= SEXAGESIMAL_HOUR:
+            raise ProfileError(
+                f"{where}: key 'time' takes HH:MM:SS in quotes or D-HH:MM:SS, got {value}: "
+                "YAML makes such a number of H:MM:SS without quotes"
             )
         try:
             config = OmegaConf.merge(config, {key: value})

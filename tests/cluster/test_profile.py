@@ -66,6 +66,7 @@ def test_times(text: str, minutes: int) -> None:
         ({"tasks_per_node": 1, "gpus_per_node": 4}, "takes 4, one process for each"),
         ({"tasks_per_node": 0}, "at least 1"),
         ({"time": "soon"}, "HH:MM:SS"),
+        ({"time": 28800}, "in quotes"),
         ({"time": "00:00:00"}, "at least one minute"),
         ({"pack": "some"}, "auto or a whole number"),
         ({"partition": "a\n#SBATCH --uid=0"}, "one word"),
