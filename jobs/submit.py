@@ -100,6 +100,7 @@ def run_here(args: argparse.Namespace, sweep: Sweep, outputs: Outputs, crashes: 
     print(describe(plan))
     if args.dry_run:
         return DONE
+    planning.check_waits(plan, for_jobs=False)
     check_data(plan)
     local.run(plan, outputs, crashes)
     return report(sweep, outputs)
@@ -125,6 +126,7 @@ def run_on_slurm(args: argparse.Namespace, sweep: Sweep, profile: Profile, outpu
     slurm.require(profile)
     if args.dry_run:
         plan = make_plan(args, sweep, outputs, slurm.Queue().alive)
+        planning.check_waits(plan, for_jobs=True)
         print(describe(plan, profile))
         print("\n".join(submit.scripts(plan, profile, outputs)))
         return DONE
@@ -135,6 +137,7 @@ def run_on_slurm(args: argparse.Namespace, sweep: Sweep, profile: Profile, outpu
         slurm.preflight(profile, outputs.existing)
     with submit.locked(outputs):
         plan = make_plan(args, sweep, outputs, slurm.Queue().alive)
+        planning.check_waits(plan, for_jobs=True)
         print(describe(plan, profile))
         if plan.empty:
             # The points may all be another sweep's work; this one's report needs its own list.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hw5hpc.cluster.profile import Profile
+from hw5hpc.errors import UserError
 from hw5hpc.experiments import EXPERIMENTS, prerequisites
 from hw5hpc.store import Outputs, RunFolder, State, holder
 from hw5hpc.sweep import Point, Sweep, run_id
@@ -16,7 +17,10 @@ JobAlive = Callable[[str], bool | None]
 
 @dataclass(frozen=True)
 class Item:
-    """One run of the plan: a point of the sweep, or a prerequisite of some points."""
+    """One run of the plan: a point of the sweep, or a prerequisite of some points.
+
+    `job` is the Slurm job that waits for it or trains it, '' when there is none.
+    """
 
     id: str
     experiment: str
@@ -34,7 +38,12 @@ class Plan:
     points: tuple[Item, ...]
     first: tuple[Item, ...]
     rest: tuple[Item, ...]
-    waiting_for: tuple[str, ...] = ()
+    busy: tuple[Item, ...] = ()
+
+    @property
+    def waiting_for(self) -> list[str]:
+        """The Slurm jobs of prerequisites at work already."""
+        return [entry.job for entry in self.busy]
 
     @property
     def empty(self) -> bool:
@@ -74,8 +83,24 @@ def make(
     rest = tuple(entry for entry in points if wanted(entry) or (force and entry.state.done))
     needed = {entry.id: entry for entry in _prerequisites(rest, item)}
     first = tuple(entry for entry in needed.values() if wanted(entry))
-    busy = tuple(entry.job for entry in needed.values() if entry.state is State.RUNNING)
+    busy = tuple(entry for entry in needed.values() if entry.state is State.RUNNING)
     return Plan(sweep, points, first, rest, busy)
+
+
+def check_waits(plan: Plan, for_jobs: bool) -> None:
+    """Refuse a plan that needs a run at work elsewhere whose end nothing here can wait for.
+
+    A Slurm job can wait for another (`for_jobs`), but for no process, and a process for neither.
+
+    Raises:
+        UserError: one line that names the run.
+    """
+    for entry in plan.busy:
+        if not (entry.job and for_jobs):
+            raise UserError(
+                f"the {entry.experiment} run {entry.id}, which this sweep needs, is being trained "
+                "already, and nothing here can wait for it; submit again when it has ended"
+            )
 
 
 def _prerequisites(items: Iterable[Item], item: Callable[[str, Any], Item]) -> Iterable[Item]:
@@ -98,6 +123,7 @@ def _inspect(
     state, job = status.state, run.job()
     if state in (State.QUEUED, State.RUNNING, State.INTERRUPTED):
         state = State.RUNNING if _busy(run, job, job_alive) else State.LOST
+    job = job if job and job_alive(job) else ""
     stale = state.done and run.provenance().get("code", code) != code
     return Item(identifier, experiment, config, state, job, stale)
 

@@ -8,6 +8,7 @@ import pytest
 from hw5hpc.cluster import plan as planning
 from hw5hpc.cluster.plan import Plan
 from hw5hpc.cluster.profile import Profile
+from hw5hpc.errors import UserError
 from hw5hpc.experiments import SCHEMAS, prerequisites
 from hw5hpc.store import Outputs, State, Status, claim
 from hw5hpc.sweep import Sweep, load, run_id
@@ -94,6 +95,23 @@ def test_a_claimed_run_is_left_alone_without_slurm(sweep: Sweep, outputs: Output
     mine = claim(outputs.run(sweep.points[0].id))
     assert mine is not None
     assert len(make(sweep, outputs).rest) == 5
+
+
+def test_a_prerequisite_at_work_where_nobody_can_wait_for_it_is_refused(
+    sweep: Sweep, outputs: Outputs
+) -> None:
+    """Slurm can wait for a job; for a process of --local it would not wait at all."""
+    ((experiment, config),) = prerequisites(sweep.points[0].config).values()
+    put(outputs, run_id(experiment, config), State.RUNNING, job="7_0")
+    queued = make(sweep, outputs, alive=True)
+    assert (queued.first, queued.waiting_for) == ((), ["7_0"])
+    planning.check_waits(queued, for_jobs=True)
+    with pytest.raises(UserError, match="being trained already"):
+        planning.check_waits(queued, for_jobs=False)
+    mine = claim(outputs.run(run_id(experiment, config)))
+    assert mine is not None
+    with pytest.raises(UserError, match="being trained already"):
+        planning.check_waits(make(sweep, outputs, alive=False), for_jobs=True)
 
 
 def test_failed_ones_go_out_only_when_asked(sweep: Sweep, outputs: Outputs) -> None:
