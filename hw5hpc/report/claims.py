@@ -76,7 +76,7 @@ def _compare(more: list[float], less: list[float], names: tuple[str, str]) -> tu
     shown = f"{names[0]} {_interval(estimate(more))}, {names[1]} {_interval(estimate(less))}"
     if difference.n == 1:
         return ONE_SEED, shown
-    verdict = HOLDS if difference.low > 0 else FAILS if difference.high <= 0 else OPEN
+    verdict = HOLDS if difference.low > 0 else FAILS if difference.high < 0 else OPEN
     between = f"{difference.mean:.4g} [{difference.low:.4g}, {difference.high:.4g}]"
     return verdict, f"{shown}; difference {between}"
 
@@ -115,8 +115,8 @@ def _batch_norm(tables: Tables, column: str, words: str) -> Iterator[tuple[str, 
     yield f"The {words} with batch norm than without.", verdict, numbers
 
 
-def _ring(tables: Tables, modes: int = 8, few: int = 2) -> Iterator[tuple[str, str, str]]:
-    key = "gan.unroll_steps"
+def _ring(tables: Tables, few: int = 2) -> Iterator[tuple[str, str, str]]:
+    key, modes = "gan.unroll_steps", int(tables.largest("ring.modes", 8))
     depths = [setting[0] for setting in tables.compared] if tables.settings == [key] else []
     for depth in depths:
         if depth not in (0, 5, 10):

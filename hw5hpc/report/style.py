@@ -40,7 +40,7 @@ LABELS: dict[str, str] = {
     "classifier_entropy": "label entropy, real images (nats)",
     "classifier_total_variation": "total variation, real images (0 to 1)",
     "classifier_kl_uniform": "KL from uniform, real images (nats)",
-    "modes_covered": "modes covered (of 8)",
+    "modes_covered": "modes covered (count)",
     "high_quality_share": "high-quality samples (share)",
     "kl_modes": "KL over modes (nats)",
     "error_naive": "largest absolute error, naive",
@@ -155,9 +155,12 @@ def seeds(lowest: int, highest: int) -> str:
 
 
 def legend_name(tables: Tables, setting: Setting, counts: Sequence[int]) -> str:
-    """Return a legend entry: the setting, its n, and its diverged runs; '' when crowded."""
-    if crowded(tables):
-        return ""
+    """Return a legend entry, '' where settings are crowded and `factors` makes the legend."""
+    return "" if crowded(tables) else described(tables, setting, counts)
+
+
+def described(tables: Tables, setting: Setting, counts: Sequence[int]) -> str:
+    """Return the setting in words, its n, and its diverged runs."""
     words = seeds(min(counts, default=0), max(counts, default=0))
     diverged = tables.count(setting, "diverged")
     lost = f", {diverged} diverged (×)" if diverged else ""

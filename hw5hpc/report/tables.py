@@ -68,6 +68,13 @@ class Tables:
         values = set(settings_of(self.results, [key])) if key in self.results else set()
         return values.pop()[0] if len(values) == 1 else None
 
+    def largest(self, key: str, default: float) -> float:
+        """Return the largest number that any run has for a config key, `default` when none has."""
+        if key not in self.results:
+            return default
+        found = pd.to_numeric(self.results[key], errors="coerce").max()
+        return default if pd.isna(found) else float(found)
+
     def with_array(self, setting: Setting, name: str) -> list[str]:
         """Return a setting's runs that kept an array, the lowest seed first."""
         rows = self.rows(self.results, setting)

@@ -192,6 +192,38 @@ def test_claims_follow_the_numbers(fake: Any) -> None:
         assert found.verdict == verdict
 
 
+def test_equal_numbers_decide_nothing(fake: Any) -> None:
+    """Not even where they have no spread: an interval of 0 to 0 does not leave out 0."""
+    tables = tables_of(fake, "unroll_depth")
+    results = tables.results.assign(classes_covered=10.0)
+    verdicts = judge(dataclasses.replace(tables, results=results))
+    found = {v.verdict for v in verdicts if "more classes" in v.sentence}
+    assert found == {"cannot be told"}
+
+
+def test_all_modes_are_those_of_the_mixture(fake: Any) -> None:
+    """Eight of sixteen are not all."""
+    tables = tables_of(fake, "ring_unroll")
+    results = tables.results.assign(**{"ring.modes": 16, "modes_covered": 8})
+    sixteen = dataclasses.replace(tables, results=results)
+    (found,) = [v for v in judge(sixteen) if "With 5" in v.sentence]
+    assert (found.verdict, "all 16 modes" in found.sentence) == ("does not hold", True)
+    assert FIGURES["ring_modes"].draw(sixteen).axes[0].get_ylim()[1] > 16
+
+
+@pytest.mark.parametrize(
+    ("name", "sweep"), [("mode_histogram", "unroll_depth"), ("confusion", "batch_norm")]
+)
+def test_every_panel_is_named_however_many_there_are(fake: Any, name: str, sweep: str) -> None:
+    depths = {"gan.unroll_steps": list(range(9))}
+    rates = {"optim.lr": [1e-4, 1e-3, 1e-2, 1e-1]}
+    tables = tables_of(fake, sweep, grid=depths if sweep == "unroll_depth" else rates)
+    assert style.crowded(tables)
+    titles = [axes.get_title() for axes in FIGURES[name].draw(tables).axes if axes.get_visible()]
+    assert all(titles)
+    assert len(set(titles)) == len(titles)
+
+
 def test_the_report_lists_only_what_was_asked_for(fake: Any) -> None:
     made = fake("unroll_depth", report=["losses"])
     aggregate(made.outputs, made.folder)

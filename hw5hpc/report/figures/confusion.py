@@ -21,7 +21,7 @@ def draw(tables: Tables) -> Figure:
     columns = min(2, len(drawn))
     figure, axes = style.grid(-(-len(drawn) // columns), columns, 5.6, 5.2)
     for one, (setting, matrices) in zip(axes.flat, drawn.items(), strict=False):
-        name = style.legend_name(tables, setting, [len(matrices)])
+        name = style.described(tables, setting, [len(matrices)])
         _matrix(one, np.mean(matrices, axis=0), tables.class_names)
         one.set_title(name, fontsize=10)
     for spare in axes.flat[len(drawn) :]:

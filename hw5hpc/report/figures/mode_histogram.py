@@ -56,7 +56,7 @@ def _last(arrays: dict[int, NDArray[Any]]) -> Shares:
 def _bars(axes: Axes, tables: Tables, setting: Setting, shares: Shares) -> None:
     look = style.looks(tables)[setting]
     found = [statistics.estimate(column) for column in shares.T]
-    name = style.legend_name(tables, setting, [len(shares)])
+    name = style.described(tables, setting, [len(shares)])
     axes.bar(range(len(found)), [one.mean for one in found], color=look.colour, alpha=0.75)
     axes.set_title(name, fontsize=10)
     if len(shares) > 1:
