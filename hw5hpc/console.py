@@ -40,6 +40,12 @@ def guard(main: Callable[[], int]) -> int:
         return WRONG_INPUT
 
 
+def sweep_name(word: str) -> str:
+    """Return a sweep's name from what was typed: its file, or the name itself."""
+    path = Path(word)
+    return path.stem if path.suffix in (".yaml", ".yml") else word
+
+
 def shown(path: Path) -> str:
     """Return a path as a user would type it: relative when it lies below this folder."""
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hw5hpc.console import DONE, guard, shown
+from hw5hpc.console import DONE, guard, shown, sweep_name
 from hw5hpc.store import Outputs
 
 
@@ -23,8 +23,7 @@ def main() -> int:
     from hw5hpc.report.aggregate import aggregate
 
     outputs = Outputs(args.out)
-    name = Path(args.sweep).stem if args.sweep.endswith(".yaml") else args.sweep
-    made = aggregate(outputs, outputs.sweep(name))
+    made = aggregate(outputs, outputs.sweep(sweep_name(args.sweep)))
     for sentence in made.missing:
         print(sentence)
     print(f"report: {shown(made.index)}")

@@ -1,4 +1,4 @@
-"""Find or download data sets on the login node, and verify their checksums."""
+"""Find data sets on the login node and read them once, or download them (checksums verified)."""
 
 import argparse
 import sys

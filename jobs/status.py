@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.cluster import follow
 from hw5hpc.cluster.plan import JobAlive
-from hw5hpc.console import DONE, RUN_FAILED, guard
+from hw5hpc.console import DONE, RUN_FAILED, guard, sweep_name
 from hw5hpc.errors import UserError
 from hw5hpc.store import Outputs, State
 from hw5hpc.store.files import valid
@@ -50,7 +50,7 @@ def job_alive(cluster: str | None, sweep: Path) -> JobAlive:
 def main() -> int:
     args = parser().parse_args()
     outputs = Outputs(args.out)
-    folder = outputs.sweep(Path(args.sweep).stem if args.sweep.endswith(".yaml") else args.sweep)
+    folder = outputs.sweep(sweep_name(args.sweep))
     folder.load()
 
     def every() -> list[follow.Standing]:

@@ -76,7 +76,7 @@ def main(logs: Path, ended: int) -> None:
     if ended != TRY_AGAIN and number not in STOPS:
         try:
             if len(retry.deaths(logs, job)) >= UNSEEN_DEATHS:
-                print(f"not requeued: {UNSEEN_DEATHS} processes died before they began to work")
+                print(f"not requeued: {UNSEEN_DEATHS + 1} processes died before they began to work")
                 return
             retry.record_death(logs, job, number)
         except OSError as error:

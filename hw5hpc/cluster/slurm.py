@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -177,7 +178,7 @@ def executor(
         if getattr(profile, key):
             parameters[key] = getattr(profile, key)
     if revive:
-        parameters["teardown"] = requeue.script_lines(made.python, folder)
+        parameters["teardown"] = requeue.script_lines(sys.executable, folder)
     if after:
         parameters["dependency"] = "afterany:" + ":".join(after)
     made.update_parameters(**parameters)

@@ -16,6 +16,10 @@ def synchronise(net: nn.Module, ranks: Ranks, device: torch.device) -> nn.Module
         return net
     if device.type == "cuda":
         synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+        for module in synchronised.modules():
+            if isinstance(module, nn.SyncBatchNorm):
+                # In half precision an empty share would gather zeros of another type than the rest.
+                module.register_forward_pre_hook(lambda _, inputs: _exact(inputs[0]))
         return synchronised
     for module in list(net.modules()):
         for name, layer in module.named_children():
@@ -42,7 +46,7 @@ class BatchNormOverRanks(nn.BatchNorm2d):
         if not self.training:
             return super().forward(inputs)
         # Statistics in half precision would lose what the second pass saves.
-        exact = inputs if inputs.dtype == torch.float64 else inputs.float()
+        exact = _exact(inputs)
         mean, variance, count = self._statistics(exact)
         self._remember(mean.detach(), variance.detach(), count)
         scale = self.weight * torch.rsqrt(variance + self.eps)
@@ -67,6 +71,10 @@ class BatchNormOverRanks(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+
+
+def _exact(inputs: Tensor) -> Tensor:
+    return inputs if inputs.dtype == torch.float64 else inputs.float()
 
 
 def _channels(values: Tensor) -> Tensor:

@@ -42,7 +42,6 @@ class RunFolder:
         self.artifacts = path / "artifacts"
         self.weights = self.artifacts / "weights.pt"
         self.claim_path = path / "claim.json"
-        self.logs = path / "logs"
         self._reserve = path / "reserve"
 
     def create(self, experiment: str, config: Mapping[str, Any]) -> None:
@@ -50,7 +49,7 @@ class RunFolder:
         target = self.path / "config.yaml"
         if target.exists():
             return
-        for folder in (self.path, self.logs, self.artifacts):
+        for folder in (self.path, self.artifacts):
             folder.mkdir(parents=True, exist_ok=True)
         record = {"format": FORMAT, "experiment": experiment, "config": dict(config)}
         files.write_text(target, yaml.safe_dump(record, sort_keys=True))

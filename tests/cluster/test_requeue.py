@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hw5hpc.cluster import requeue, retry
+from hw5hpc.cluster import requeue, retry, slurm
+from hw5hpc.cluster.profile import Profile
 
 ROOT = Path(__file__).resolve().parents[2]
 SCONTROL = """#!/bin/sh
@@ -107,3 +108,12 @@ def test_it_starts_without_torch(fake: Fake) -> None:
     code = "import sys, hw5hpc.cluster.requeue; print({'torch', 'submitit'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_a_python_in_a_folder_with_a_space_is_found(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fake.folder / "srun").touch(0o755)
+    monkeypatch.setattr(sys, "executable", "/my files/python")
+    made = slurm.executor(Profile(), tmp_path, tmp_path, "name", revive=True)
+    assert "then '/my files/python' -m hw5hpc.cluster.requeue" in slurm.script(made, 1)

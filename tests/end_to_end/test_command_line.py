@@ -118,7 +118,7 @@ def test_debug_runs_reports_and_reuses(sweep: Path, tmp_path: Path) -> None:
     status = run("jobs/status.py", "tiny_debug", "--out", out)
     assert status.returncode == 0
     assert status.stdout.count("finished") >= 2
-    again = run("jobs/aggregate.py", "tiny_debug", "--out", out)
+    again = run("jobs/aggregate.py", "sweeps/tiny_debug.yml", "--out", out)
     assert again.returncode == 0
 
 

@@ -115,6 +115,6 @@ def test_nothing_but_the_claim_stays_behind(run: RunFolder) -> None:
     mine = claim(run, gone=lambda job: True)
     assert mine is not None
     names = {path.name for path in run.path.iterdir()}
-    assert names == {"config.yaml", "claim.json", "claim.lock", "logs", "artifacts"}
+    assert names == {"config.yaml", "claim.json", "claim.lock", "artifacts"}
     mine.release()
     assert not run.claim_path.exists()
