@@ -45,9 +45,16 @@ class RunFolder:
         self._reserve = path / "reserve"
 
     def create(self, experiment: str, config: Mapping[str, Any]) -> None:
-        """Write config.yaml once; an existing one is left as it is."""
+        """Write config.yaml; one that cannot be read is left as it is, for its reader to name.
+
+        The folder's name is the id, so a readable one differs only in what is no part of it, such
+        as where the data lie: there the newest word counts.
+        """
         target = self.path / "config.yaml"
-        if target.exists():
+        try:
+            if target.exists() and self.config() == (experiment, dict(config)):
+                return
+        except StoreError:
             return
         for folder in (self.path, self.artifacts):
             folder.mkdir(parents=True, exist_ok=True)

@@ -26,9 +26,20 @@ def test_config_comes_back(run: RunFolder) -> None:
     assert run.config() == ("gan", {"seed": 0})
 
 
+def test_a_run_sent_again_takes_the_newest_word(run: RunFolder) -> None:
+    """Where the data lie is no part of the id, and they may have been moved."""
+    for config in (
+        {"data.root": "/old", "optim.lr": 1e-4},
+        {"data.root": "/new", "optim.lr": 1e-4},
+    ):
+        run.create("gan", config)
+        assert run.config() == ("gan", config)
+
+
 def test_config_of_another_format_is_named(run: RunFolder) -> None:
     path = run.path / "config.yaml"
     path.write_text(path.read_text().replace("format: 1", "format: 99"))
+    run.create("gan", {"seed": 0})
     with pytest.raises(StoreError, match="format version 99"):
         run.config()
 
