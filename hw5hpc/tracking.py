@@ -1,4 +1,4 @@
-"""Weights & Biases: the mirror of a run's local files; it never blocks or fails a run."""
+"""Weights & Biases: the mirror of a run's local files; it never fails a run, nor blocks it long."""
 
 import contextlib
 import logging
