@@ -1,5 +1,6 @@
 """What a sweep is meant to show, and whether its numbers show it."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -7,7 +8,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from hw5hpc.report.statistics import Estimate, estimate, welch
+from hw5hpc.report.statistics import LEVEL, Estimate, estimate, welch
 from hw5hpc.report.tables import Tables
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
@@ -77,8 +78,19 @@ def _compare(more: list[float], less: list[float], names: tuple[str, str]) -> tu
     if difference.n == 1:
         return ONE_SEED, shown
     verdict = HOLDS if difference.low > 0 else FAILS if difference.high < 0 else OPEN
+    if difference.low == difference.high and not _separate(len(more), len(less)):
+        verdict = OPEN
     between = f"{difference.mean:.4g} [{difference.low:.4g}, {difference.high:.4g}]"
     return verdict, f"{shown}; difference {between}"
+
+
+def _separate(n: int, m: int) -> bool:
+    """Whether n equal numbers and m equal others differ by more than chance, at 5 % on both sides.
+
+    Without spread Welch's interval says nothing; of all ways to deal the n + m numbers into two
+    groups, two are as extreme (Fisher's permutation test).
+    """
+    return 2 / math.comb(n + m, n) < 1 - LEVEL
 
 
 def _unrolling(

@@ -201,6 +201,24 @@ def test_equal_numbers_decide_nothing(fake: Any) -> None:
     assert found == {"cannot be told"}
 
 
+@pytest.mark.parametrize(
+    ("n", "verdict"), [(2, "cannot be told"), (3, "cannot be told"), (4, "holds")]
+)
+def test_numbers_without_spread_need_enough_seeds(fake: Any, n: int, verdict: str) -> None:
+    """Three equal numbers against three others come about by chance once in ten."""
+    tables = tables_of(
+        fake, "unroll_depth", grid={"gan.unroll_steps": [0, 5], "seed": list(range(n))}
+    )
+    results = tables.results.assign(state="finished")
+    results["classes_covered"] = np.where(results["gan.unroll_steps"] == 5, 9.0, 2.0)
+    (found,) = [
+        v
+        for v in judge(dataclasses.replace(tables, results=results))
+        if "more classes" in v.sentence
+    ]
+    assert found.verdict == verdict
+
+
 def test_all_modes_are_those_of_the_mixture(fake: Any) -> None:
     """Eight of sixteen are not all."""
     tables = tables_of(fake, "ring_unroll")
