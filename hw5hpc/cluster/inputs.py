@@ -6,7 +6,7 @@ import torch
 
 from hw5hpc.engine import checkpoint
 from hw5hpc.errors import UserError
-from hw5hpc.experiments import EXPERIMENTS, prerequisites, rebuild
+from hw5hpc.experiments import EXPERIMENTS, rebuild
 from hw5hpc.store import Outputs, RunFolder, State
 from hw5hpc.sweep import run_id
 
@@ -33,7 +33,7 @@ def weights_of_prerequisites(run: RunFolder, config: Any) -> dict[str, dict[str,
     """
     outputs = Outputs(run.path.parents[1])
     found = {}
-    for role, (experiment, needed) in prerequisites(config).items():
+    for role, (experiment, needed) in config.prerequisites().items():
         other = outputs.run(run_id(experiment, needed))
         if other.status().state is not State.FINISHED:
             raise UserError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
-from hw5hpc.experiments import EXPERIMENTS, prerequisites
+from hw5hpc.experiments import EXPERIMENTS
 from hw5hpc.store import Outputs, RunFolder, State, holder
 from hw5hpc.sweep import Point, Sweep, run_id
 from hw5hpc.sweep.point import flatten
@@ -106,7 +106,7 @@ def check_waits(plan: Plan, for_jobs: bool) -> None:
 def _prerequisites(items: Iterable[Item], item: Callable[[str, Any], Item]) -> Iterable[Item]:
     known: dict[str, Item] = {}
     for entry in items:
-        for experiment, config in prerequisites(entry.config).values():
+        for experiment, config in entry.config.prerequisites().values():
             identifier = run_id(experiment, config)
             if identifier not in known:
                 known[identifier] = item(experiment, config)

@@ -51,8 +51,3 @@ def rebuild(experiment: str, values: Mapping[str, Any]) -> Any:
     """
     schema = Schema(experiment, SCHEMAS[experiment])
     return schema.build({key: schema.check(key, value) for key, value in values.items()})
-
-
-def prerequisites(config: Any) -> dict[str, tuple[str, Any]]:
-    """Return {role: (experiment, config)} of the runs that this one needs finished first."""
-    return config.prerequisites() if hasattr(config, "prerequisites") else {}

@@ -2,6 +2,6 @@
 
 from hw5hpc.sweep.grammar import SweepError
 from hw5hpc.sweep.load import Sweep, load
-from hw5hpc.sweep.point import Point, run_id
+from hw5hpc.sweep.point import Point, RunConfig, run_id
 
-__all__ = ["Point", "Sweep", "SweepError", "load", "run_id"]
+__all__ = ["Point", "RunConfig", "Sweep", "SweepError", "load", "run_id"]

@@ -9,7 +9,7 @@ from hw5hpc.cluster import plan as planning
 from hw5hpc.cluster.plan import Plan
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
-from hw5hpc.experiments import SCHEMAS, prerequisites
+from hw5hpc.experiments import SCHEMAS
 from hw5hpc.store import Outputs, State, Status, claim
 from hw5hpc.sweep import Sweep, load, run_id
 
@@ -66,7 +66,7 @@ def test_finished_runs_are_reused(sweep: Sweep, outputs: Outputs) -> None:
 
 
 def test_a_finished_prerequisite_is_reused(sweep: Sweep, outputs: Outputs) -> None:
-    ((experiment, config),) = prerequisites(sweep.points[0].config).values()
+    ((experiment, config),) = sweep.points[0].config.prerequisites().values()
     finish(outputs, run_id(experiment, config))
     assert make(sweep, outputs).first == ()
 
@@ -101,7 +101,7 @@ def test_a_prerequisite_at_work_where_nobody_can_wait_for_it_is_refused(
     sweep: Sweep, outputs: Outputs
 ) -> None:
     """Slurm can wait for a job; for a process of --local it would not wait at all."""
-    ((experiment, config),) = prerequisites(sweep.points[0].config).values()
+    ((experiment, config),) = sweep.points[0].config.prerequisites().values()
     put(outputs, run_id(experiment, config), State.RUNNING, job="7_0")
     queued = make(sweep, outputs, alive=True)
     assert (queued.first, queued.waiting_for) == ((), ["7_0"])

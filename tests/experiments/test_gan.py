@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hw5hpc.engine.loop import Watch, train
-from hw5hpc.experiments import prerequisites, rebuild
+from hw5hpc.experiments import rebuild
 from hw5hpc.experiments.classifier.train import Classifier
 from hw5hpc.experiments.gan.train import Gan
 from hw5hpc.metrics.classes import spread
@@ -29,7 +29,7 @@ def test_the_classifier_is_right_often_enough_on_fashion_mnist(
     tmp_path: Path, fashion_mnist: Path
 ) -> None:
     gan = rebuild("gan", {})
-    ((experiment, config),) = prerequisites(gan).values()
+    ((experiment, config),) = gan.prerequisites().values()
     run = Outputs(tmp_path).run("classifier")
     run.create(experiment, {})
     outcome = train(Classifier(config, CPU, {}), run, CPU, Watch())

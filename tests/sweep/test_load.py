@@ -1,13 +1,17 @@
 """From a sweep file to points: the grammar, overrides, ids and error lines."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from hw5hpc.experiments import SCHEMAS
-from hw5hpc.sweep import Sweep, SweepError, load
-from hw5hpc.sweep.point import flatten
+from hw5hpc.experiments.classifier.config import ClassifierConfig
+from hw5hpc.experiments.config import AdamConfig
+from hw5hpc.experiments.gan.config import GanConfig
+from hw5hpc.sweep import RunConfig, Sweep, SweepError, load, run_id
+from hw5hpc.sweep.point import added, flatten, identity
 from hw5hpc.sweep.schema import Schema
 
 Write = Callable[[str], Path]
@@ -99,6 +103,63 @@ def test_id_is_stable_over_versions(write: Write) -> None:
     """A change of this id loses every finished run of every user: only with a format change."""
     point = read(write("experiment: classifier\n")).points[0]
     assert point.id == "e96e9e92ba9e"
+
+
+@dataclass(frozen=True)
+class Group:
+    """A config group with a field that came later."""
+
+    size: int = 1
+    kind: str = added("plain")
+
+
+@dataclass(frozen=True)
+class Old(RunConfig):
+    size: int = 1
+
+
+@dataclass(frozen=True)
+class Grown(Old):
+    colour: str | None = added(None)
+    group: Group = field(default_factory=Group)
+
+
+def test_an_added_field_moves_no_id_while_it_has_its_default() -> None:
+    assert identity(Group()) == {"size": 1}
+    assert identity(Group(kind="new")) == {"size": 1, "kind": "new"}
+    assert "colour" not in identity(Grown())
+    assert run_id("toy", Grown(colour="red")) != run_id("toy", Grown())
+    assert run_id("toy", Grown(group=Group(kind="new"))) != run_id("toy", Grown())
+
+
+def test_an_added_group_of_added_fields_moves_no_id() -> None:
+    @dataclass(frozen=True)
+    class Late:
+        kind: str = added("plain")
+
+    @dataclass(frozen=True)
+    class Later(Old):
+        late: Late = field(default_factory=Late)
+
+    assert run_id("toy", Later()) == run_id("toy", Old())
+    assert run_id("toy", Later(late=Late("new"))) != run_id("toy", Old())
+
+
+def test_another_default_of_the_classifier_moves_the_gans_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def scored_by(classifier: ClassifierConfig) -> str:
+        needed = {"classifier": ("classifier", classifier)}
+        monkeypatch.setattr(GanConfig, "prerequisites", lambda self: needed)
+        return run_id("gan", GanConfig())
+
+    plain = run_id("gan", GanConfig())
+    ((_, today),) = GanConfig().prerequisites().values()
+    assert isinstance(today, ClassifierConfig)
+    assert scored_by(today) == plain
+    assert scored_by(replace(today, optim=AdamConfig(lr=2e-3))) != plain
+    elsewhere = replace(today, data=replace(today.data, root="/elsewhere"))
+    assert scored_by(elsewhere) == plain
 
 
 def test_every_scientific_key_changes_the_id(write: Write) -> None:

@@ -2,17 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from hw5hpc.experiments.config import AdamConfig, DataConfig, TrainConfig, at_least
+from hw5hpc.experiments.config import AdamConfig, DataConfig, TrainConfig
+from hw5hpc.sweep.point import RunConfig
 
 
 @dataclass(frozen=True)
-class ClassifierConfig:
+class ClassifierConfig(RunConfig):
     """An MLP with the discriminator's body and 10 outputs."""
 
-    seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10, batch_size=128))
     optim: AdamConfig = field(default_factory=AdamConfig)
-
-    def __post_init__(self) -> None:
-        at_least(self, "seed", 0)

@@ -8,9 +8,9 @@ from hw5hpc.experiments.config import (
     DataConfig,
     TrainConfig,
     above,
-    at_least,
     one_of,
 )
+from hw5hpc.sweep.point import RunConfig
 
 PLACEMENTS = ("before_relu", "after_relu")
 
@@ -38,14 +38,10 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class CnnConfig:
+class CnnConfig(RunConfig):
     """A CNN on small colour images; grey ones are padded and their channel repeated."""
 
-    seed: int = 0
     data: DataConfig = field(default_factory=lambda: DataConfig(name="cifar10"))
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10, batch_size=32))
     optim: AdamConfig = field(default_factory=AdamConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
-
-    def __post_init__(self) -> None:
-        at_least(self, "seed", 0)

@@ -11,6 +11,7 @@ from hw5hpc.experiments.config import (
     at_least,
     one_of,
 )
+from hw5hpc.sweep.point import RunConfig
 
 
 @dataclass(frozen=True)
@@ -60,20 +61,16 @@ class ScoreConfig:
 
 
 @dataclass(frozen=True)
-class GanConfig:
+class GanConfig(RunConfig):
     """A GAN of two MLPs (Goodfellow et al. 2014), unrolled as in Metz et al. 2016."""
 
-    seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
     train: GanTrainConfig = field(default_factory=lambda: GanTrainConfig(epochs=50, batch_size=128))
     optim: GanOptimConfig = field(default_factory=GanOptimConfig)
     gan: UnrollConfig = field(default_factory=UnrollConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
 
-    def __post_init__(self) -> None:
-        at_least(self, "seed", 0)
-
-    def prerequisites(self) -> dict[str, tuple[str, ClassifierConfig]]:
+    def prerequisites(self) -> dict[str, tuple[str, RunConfig]]:
         """Return {role: (experiment, config)}; the classifier sees all images, limit or not."""
         data = DataConfig(name=self.data.name, root=self.data.root)
         train = TrainConfig(epochs=self.score.classifier_epochs, batch_size=128)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from hw5hpc.experiments.config import above, at_least
 from hw5hpc.experiments.gan.config import GanOptimConfig, GanTrainConfig, UnrollConfig
+from hw5hpc.sweep.point import RunConfig
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,12 @@ class MixtureConfig:
 
 
 @dataclass(frozen=True)
-class RingConfig:
+class RingConfig(RunConfig):
     """Eight Gaussians on a ring (Metz et al. 2016, section 3.1), measured after each epoch."""
 
-    seed: int = 0
     train: GanTrainConfig = field(default_factory=lambda: GanTrainConfig(epochs=25, batch_size=512))
     optim: GanOptimConfig = field(
         default_factory=lambda: GanOptimConfig(lr=1e-3, lr_discriminator=1e-4)
     )
     gan: UnrollConfig = field(default_factory=lambda: UnrollConfig(noise_size=256))
     ring: MixtureConfig = field(default_factory=MixtureConfig)
-
-    def __post_init__(self) -> None:
-        at_least(self, "seed", 0)

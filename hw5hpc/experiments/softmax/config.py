@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from hw5hpc.errors import FieldError
 from hw5hpc.experiments.config import at_least, one_of
+from hw5hpc.sweep.point import RunConfig
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 
@@ -27,11 +28,7 @@ class ShiftConfig:
 
 
 @dataclass(frozen=True)
-class SoftmaxConfig:
+class SoftmaxConfig(RunConfig):
     """One offset in one number format."""
 
-    seed: int = 0
     softmax: ShiftConfig = field(default_factory=ShiftConfig)
-
-    def __post_init__(self) -> None:
-        at_least(self, "seed", 0)
