@@ -2,6 +2,7 @@
 
 Before each generator step, K discriminator updates are simulated on the same batch and the
 generator's gradient flows back through them; then the real discriminator keeps one update.
+What the generator descends on at the end of the lookahead is one of OBJECTIVES.
 Parameters travel as one flat vector a network, which makes Adam a handful of kernels.
 """
 
@@ -63,7 +64,7 @@ class Adam:
 
 @dataclass(frozen=True)
 class GanHyper:
-    """What a GAN step is told: Adam's settings, and K, the lookahead's length."""
+    """What a GAN step is told: Adam's settings, K (the lookahead's length), one of OBJECTIVES."""
 
     lr_generator: float
     lr_discriminator: float
@@ -71,6 +72,7 @@ class GanHyper:
     beta2: float = 0.999
     eps: float = 1e-8
     unroll_steps: int = 0
+    objective: str = "non_saturating"
 
 
 @dataclass(frozen=True)
@@ -135,12 +137,40 @@ def _mean(values: Tensor, count: int) -> Tensor:
     return values.mean() if len(values) == count else values.sum() / count
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """A discriminator's loss f on a batch, and its logits of the fakes (of `count` samples)."""
+
+    loss: Tensor
+    on_fake: Tensor
+    count: int
+
+
 def _judge(
     discriminator: Flat, vector: Tensor, real: Tensor, fake: Tensor, count: int
-) -> tuple[Tensor, Tensor]:
-    """Return the discriminator's loss and its logits of the fakes, from one forward pass."""
+) -> Judgement:
     on_real, on_fake = discriminator(vector, torch.cat([real, fake])).split([len(real), len(fake)])
-    return _mean(softplus(-on_real), count) + _mean(softplus(on_fake), count), on_fake
+    loss = _mean(softplus(-on_real), count) + _mean(softplus(on_fake), count)
+    return Judgement(loss, on_fake, count)
+
+
+def _saddle(judged: Judgement) -> Tensor:
+    """Minus the discriminator's loss at theta_K: the surrogate f_K of Metz et al. 2016, section 2.
+
+    The term of the real samples belongs to it: theta_K depends on the generator, too.
+    """
+    return -judged.loss
+
+
+def _non_saturating(judged: Judgement) -> Tensor:
+    """E[softplus(-D(G(z)))] at theta_K, on the fakes alone (Goodfellow et al. 2014, section 3)."""
+    return _mean(softplus(-judged.on_fake), judged.count)
+
+
+OBJECTIVES: dict[str, Callable[[Judgement], Tensor]] = {
+    "saddle": _saddle,
+    "non_saturating": _non_saturating,
+}
 
 
 def gan_step(
@@ -154,17 +184,17 @@ def gan_step(
 ) -> tuple[GanState, dict[str, Tensor]]:
     """One step of generator and discriminator on one batch, or on this rank's share of it.
 
-    The discriminator minimises f = E[softplus(-D(x))] + E[softplus(D(G(z)))]; the generator
-    minimises E[softplus(-D_K(G(z)))], D_K being the discriminator after K simulated Adam steps
-    on f, differentiated through them (Metz et al. 2016, equations 7 to 10). K = 0 is the vanilla
-    non-saturating GAN. The discriminator's new state does not depend on K.
+    The discriminator minimises f = E[softplus(-D(x))] + E[softplus(D(G(z)))]. The generator
+    minimises its objective at theta_K, the discriminator after K simulated Adam steps on f,
+    differentiated through them (Metz et al. 2016, section 2). K = 0 is the vanilla GAN. The
+    discriminator's new state depends neither on K nor on the objective.
 
     Args:
         state: parameters and Adam states before the step.
         nets: (generator, discriminator).
         real: [samples, features]; a share may be empty.
         noise: [samples, noise size].
-        hyper: learning rates, Adam's settings, K.
+        hyper: learning rates, Adam's settings, K, the generator's objective.
         reduce: adds up a gradient over ranks, differentiably: the lookahead's steps depend on it.
         batch: the number of samples over all ranks; None when they are all here.
 
@@ -176,12 +206,10 @@ def gan_step(
     count = len(real) if batch is None else batch
     theta_g = state.generator.detach().requires_grad_()
     theta_d = state.discriminator.detach().requires_grad_()
-    fake = generator(theta_g, noise)
-    loss_d, on_fake = _judge(discriminator, theta_d, real, fake, count)
-    on_fake, first = _look_ahead(
-        discriminator, theta_d, (real, fake, count), (loss_d, on_fake), state, hyper, reduce
-    )
-    loss_g = _mean(softplus(-on_fake), count)
+    batched = (real, generator(theta_g, noise), count)
+    judged = _judge(discriminator, theta_d, *batched)
+    ahead, first = _look_ahead(discriminator, theta_d, batched, judged, state, hyper, reduce)
+    loss_g = OBJECTIVES[hyper.objective](ahead)
     (gradient_g,) = torch.autograd.grad(loss_g, theta_g)
     with torch.no_grad():
         new_g, adam_g = adam_update(
@@ -190,7 +218,7 @@ def gan_step(
         new_d, adam_d = adam_update(
             state.discriminator, first, state.discriminator_adam, hyper.lr_discriminator, hyper
         )
-    losses = {"loss_discriminator": loss_d.detach(), "loss_generator": loss_g.detach()}
+    losses = {"loss_discriminator": judged.loss.detach(), "loss_generator": loss_g.detach()}
     return GanState(new_g, new_d, adam_g, adam_d), losses
 
 
@@ -198,20 +226,19 @@ def _look_ahead(
     discriminator: Flat,
     theta_d: Tensor,
     batch: tuple[Tensor, Tensor, int],
-    judged: tuple[Tensor, Tensor],
+    judged: Judgement,
     state: GanState,
     hyper: GanHyper,
     reduce: Reduce,
-) -> tuple[Tensor, Tensor]:
-    """Simulate K discriminator steps; return theta_K's logits of the fakes, and f's gradient."""
-    steps = hyper.unroll_steps
-    (loss, on_fake), ahead, adam = judged, theta_d, state.discriminator_adam
-    (gradient,) = torch.autograd.grad(loss, ahead, create_graph=steps > 0, retain_graph=True)
+) -> tuple[Judgement, Tensor]:
+    """Simulate K discriminator steps; return the judgement at theta_K, and f's first gradient."""
+    steps, ahead, adam = hyper.unroll_steps, theta_d, state.discriminator_adam
+    (gradient,) = torch.autograd.grad(judged.loss, ahead, create_graph=steps > 0, retain_graph=True)
     first = reduced = reduce(gradient)
     for step in range(steps):
         ahead, adam = adam_update(ahead, reduced, adam, hyper.lr_discriminator, hyper)
-        loss, on_fake = _judge(discriminator, ahead, *batch)
+        judged = _judge(discriminator, ahead, *batch)
         if step + 1 < steps:
-            (gradient,) = torch.autograd.grad(loss, ahead, create_graph=True)
+            (gradient,) = torch.autograd.grad(judged.loss, ahead, create_graph=True)
             reduced = reduce(gradient)
-    return on_fake, first.detach()
+    return judged, first.detach()

@@ -35,6 +35,7 @@ class Adversaries:
             beta2=optim.beta2,
             eps=optim.eps,
             unroll_steps=unroll.unroll_steps,
+            objective=unroll.objective,
         )
 
     def noise(self, count: int, *stream: str | int) -> Tensor:

@@ -26,13 +26,14 @@ class RunConfig:
         return {}
 
 
-def added(default: Any) -> Any:
-    """Return a field that came after runs existed, whose behaviour was `default` until then.
+def added(before: Any, now: Any = ...) -> Any:
+    """Return a field that came after runs existed, all of which behaved as its value `before`.
 
-    While it has that value it is no part of an id, so the ids from before stay valid. `default`
-    must never change; a new default for new runs is given by the group's `default_factory`.
+    While it has that value it is no part of an id, so the ids from before stay valid; `before` must
+    never change. `now` is the default of new runs, where that is another.
     """
-    return dataclasses.field(default=default, metadata={"added": default})
+    default = before if now is ... else now
+    return dataclasses.field(default=default, metadata={"added": before})
 
 
 @dataclass(frozen=True)

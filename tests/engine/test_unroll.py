@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import math
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 import hw5hpc.engine.unroll as unroll
-from hw5hpc.engine.unroll import Adam, Flat, GanHyper, GanState, adam_update, gan_step
+from hw5hpc.engine.unroll import OBJECTIVES, Adam, Flat, GanHyper, GanState, adam_update, gan_step
 from hw5hpc.models.mlp import Mlp, discriminator_widths, generator_widths, ring_widths
 
 D64 = torch.float64
@@ -41,7 +42,12 @@ def setting(
 
 
 def generator_loss(
-    state: GanState, nets: tuple[Flat, Flat], real: Tensor, noise: Tensor, steps: int
+    state: GanState,
+    nets: tuple[Flat, Flat],
+    real: Tensor,
+    noise: Tensor,
+    steps: int,
+    objective: str,
 ) -> Tensor:
     """The unrolled objective written plainly, with torch.optim's Adam formula by hand."""
     generator, discriminator = nets
@@ -54,21 +60,26 @@ def generator_loss(
         t += 1
         m, v = 0.5 * m + 0.5 * g, 0.999 * v + 0.001 * g * g
         d = d - 1e-2 * (m / (1 - 0.5**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+    if objective == "saddle":
+        return -softplus(-discriminator(d, real)).mean() - softplus(discriminator(d, fake)).mean()
     return softplus(-discriminator(d, fake)).mean()
 
 
-def generator_gradient(steps: int, detach: bool = False) -> tuple[Tensor, Tensor]:
+def generator_gradient(
+    steps: int, objective: str = "non_saturating", detach: bool = False
+) -> tuple[Tensor, Tensor]:
     """Return (gradient read off a gan_step, theta_G); Adam's first moment gives it back."""
     state, nets, real, noise = setting()
-    hyper = dataclasses.replace(HYPER, unroll_steps=steps, beta1=0.5)
+    hyper = dataclasses.replace(HYPER, unroll_steps=steps, objective=objective)
     reduce = (lambda g: g.detach()) if detach else (lambda g: g)
     new, _ = gan_step(state, nets, real, noise, hyper, reduce)
     return (new.generator_adam.mean - 0.5 * state.generator_adam.mean) / 0.5, state.generator
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("steps", [0, 1, 2, 5])
-def test_the_generators_gradient_equals_finite_differences(steps: int) -> None:
-    gradient, theta = generator_gradient(steps)
+def test_the_generators_gradient_equals_finite_differences(steps: int, objective: str) -> None:
+    gradient, theta = generator_gradient(steps, objective)
     state, nets, real, noise = setting()
     step, numeric = 1e-6, torch.zeros_like(theta)
     for index in range(len(theta)):
@@ -77,23 +88,41 @@ def test_the_generators_gradient_equals_finite_differences(steps: int) -> None:
             moved = theta.clone()
             moved[index] += sign * step
             shifted = dataclasses.replace(state, generator=moved)
-            sides.append(generator_loss(shifted, nets, real, noise, steps).detach())
+            sides.append(generator_loss(shifted, nets, real, noise, steps, objective).detach())
         numeric[index] = (sides[0] - sides[1]) / (2 * step)
     assert torch.allclose(gradient, numeric, rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("steps", [1, 2, 5])
-def test_a_detached_lookahead_gives_another_gradient(steps: int) -> None:
-    through, _ = generator_gradient(steps)
-    around, _ = generator_gradient(steps, detach=True)
+def test_a_detached_lookahead_gives_another_gradient(steps: int, objective: str) -> None:
+    through, _ = generator_gradient(steps, objective)
+    around, _ = generator_gradient(steps, objective, detach=True)
     assert (through - around).norm() > 1e-3 * through.norm()
 
 
-def test_the_discriminators_state_does_not_depend_on_the_depth() -> None:
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_the_term_of_the_real_samples_acts_through_the_lookahead(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = generator_gradient(steps, "saddle")
+
+    def of_the_fakes(judged: unroll.Judgement) -> Tensor:
+        return -softplus(judged.on_fake).mean()
+
+    monkeypatch.setitem(OBJECTIVES, "saddle", of_the_fakes)
+    assert (whole - generator_gradient(steps, "saddle")[0]).norm() > 1e-3 * whole.norm()
+    # Without a lookahead the real samples do not reach the generator.
+    without, _ = generator_gradient(0, "saddle")
+    monkeypatch.undo()
+    assert torch.allclose(without, generator_gradient(0, "saddle")[0], rtol=1e-12, atol=0)
+
+
+def test_the_discriminators_state_depends_neither_on_the_depth_nor_on_the_objective() -> None:
     states = []
-    for steps in (0, 1, 2, 5):
+    for steps, objective in itertools.product((0, 1, 2, 5), OBJECTIVES):
         state, nets, real, noise = setting()
-        hyper = dataclasses.replace(HYPER, unroll_steps=steps)
+        hyper = dataclasses.replace(HYPER, unroll_steps=steps, objective=objective)
         states.append(gan_step(state, nets, real, noise, hyper)[0])
     for other in states[1:]:
         assert torch.equal(states[0].discriminator, other.discriminator)

@@ -38,6 +38,7 @@ CALM = {**TINY, "optim.eps": 1e-3}
 NORM = {"model.batch_norm": True}
 GAN = {"score.samples": 31}
 FULL_GAN = {**TINY, **GAN, "data.limit": 300, "train.batch_size": 127}
+SADDLE = {"gan.objective": "saddle"}
 RING = {"train.batch_size": 5, "ring.samples": 50, "gan.noise_size": 8}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "classifier": ("classifier", TINY),
@@ -54,6 +55,12 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "ring_0": ("ring", RING),
     "ring_1": ("ring", {**RING, "gan.unroll_steps": 1}),
     "ring_5": ("ring", {**RING, "gan.unroll_steps": 5}),
+    "gan_saddle_0": ("gan", {**TINY, **GAN, **SADDLE}),
+    "gan_saddle_1_calm": ("gan", {**CALM, **GAN, **SADDLE, "gan.unroll_steps": 1}),
+    "gan_saddle_5_calm": ("gan", {**CALM, **GAN, **SADDLE, "gan.unroll_steps": 5}),
+    "ring_saddle_0": ("ring", {**RING, **SADDLE}),
+    "ring_saddle_1": ("ring", {**RING, **SADDLE, "gan.unroll_steps": 1}),
+    "ring_saddle_5": ("ring", {**RING, **SADDLE, "gan.unroll_steps": 5}),
     "ring_batch_of_2": ("ring", {**RING, "gan.unroll_steps": 1, "train.batch_size": 2}),
 }
 

@@ -11,15 +11,21 @@ from hw5hpc.experiments.config import (
     at_least,
     one_of,
 )
-from hw5hpc.sweep.point import RunConfig
+from hw5hpc.sweep.point import RunConfig, added
+
+OBJECTIVES = ("saddle", "non_saturating")
 
 
 @dataclass(frozen=True)
 class GanOptimConfig(AdamConfig):
-    """Adam for both networks; `lr` is the generator's, the discriminator has its own."""
+    """Adam for both networks; `lr` is the generator's, the discriminator has its own.
 
-    lr: float = 2e-4
-    lr_discriminator: float = 2e-4
+    The generator's is ten times the discriminator's, as in Metz et al. 2016, section 3.1: with
+    equal rates the discriminator wins, and unrolling makes that worse (docs/findings.md).
+    """
+
+    lr: float = 1e-3
+    lr_discriminator: float = 1e-4
     beta1: float = 0.5
 
     def __post_init__(self) -> None:
@@ -38,26 +44,38 @@ class GanTrainConfig(TrainConfig):
 
 @dataclass(frozen=True)
 class UnrollConfig:
-    """`unroll_steps` discriminator updates are simulated before each generator step."""
+    """`unroll_steps` discriminator updates are simulated before each generator step.
+
+    The generator then descends on its `objective` (engine.unroll.OBJECTIVES): `saddle`, minus the
+    discriminator's loss, or `non_saturating`.
+    """
 
     unroll_steps: int = 0
     noise_size: int = 100
+    objective: str = added("non_saturating")
 
     def __post_init__(self) -> None:
         at_least(self, "unroll_steps", 0)
         at_least(self, "noise_size", 1)
+        one_of(self, "objective", OBJECTIVES)
 
 
 @dataclass(frozen=True)
 class ScoreConfig:
-    """How samples are scored: how many, and by a classifier trained for how long."""
+    """How samples are scored: how many, by a classifier trained for how long, and how often.
+
+    After every epoch, and at the start, where most is decided, after every `every_steps` steps as
+    well (0: after every epoch alone).
+    """
 
     samples: int = 3000
     classifier_epochs: int = 10
+    every_steps: int = added(0, now=100)
 
     def __post_init__(self) -> None:
         at_least(self, "samples", 10)
         at_least(self, "classifier_epochs", 1)
+        at_least(self, "every_steps", 0)
 
 
 @dataclass(frozen=True)

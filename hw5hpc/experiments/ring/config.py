@@ -29,8 +29,6 @@ class RingConfig(RunConfig):
     """Eight Gaussians on a ring (Metz et al. 2016, section 3.1), measured after each epoch."""
 
     train: GanTrainConfig = field(default_factory=lambda: GanTrainConfig(epochs=25, batch_size=512))
-    optim: GanOptimConfig = field(
-        default_factory=lambda: GanOptimConfig(lr=1e-3, lr_discriminator=1e-4)
-    )
+    optim: GanOptimConfig = field(default_factory=GanOptimConfig)
     gan: UnrollConfig = field(default_factory=lambda: UnrollConfig(noise_size=256))
     ring: MixtureConfig = field(default_factory=MixtureConfig)
