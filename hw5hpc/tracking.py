@@ -77,13 +77,13 @@ class Tracker:
             )
 
     def log(self, row: Mapping[str, float], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Log one row at its `epoch`, and every array that is a stack of grey images."""
+        """Log one row at its `step`, and every array that is a stack of grey images."""
         if self._run is None:
             return
         with self._shielded("log"):
             stacks = images(arrays).items()
             pictures = {name: wandb.Image(tile(stack)) for name, stack in stacks}
-            self._run.log({**row, **pictures}, step=int(row["epoch"]))
+            self._run.log({**row, **pictures}, step=int(row["step"]))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
         """End the run at W&B; a second call does nothing."""

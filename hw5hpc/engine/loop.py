@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,6 +37,8 @@ class Training(Protocol):
     seed: int
     epochs: int
     steps_per_epoch: int
+    # The steps after which to measure, beside the end of every epoch.
+    looks: Collection[int]
 
     def start(self) -> Evaluation:
         """Measure before the first step (only the arrays are kept, as of epoch 0)."""
@@ -48,7 +50,10 @@ class Training(Protocol):
         """
 
     def evaluate(self, epoch: int) -> Evaluation:
-        """Measure after an epoch (1 is the first)."""
+        """Measure after an epoch (1 is the first), or within the next one.
+
+        Of what is measured within an epoch only the numbers are kept.
+        """
 
     def finish(self) -> Evaluation:
         """Measure once more after the last epoch."""
@@ -88,26 +93,58 @@ class Outcome:
 
 
 class _Clock:
-    """Training time over all turns, and when the next checkpoint is due."""
+    """Time over all turns, in all and in training steps alone, and when to save next."""
 
-    def __init__(self, seconds: float, interval: float) -> None:
-        self._before = seconds
-        self._start = self._saved = time.monotonic()
-        self._interval = interval
+    def __init__(self, device: torch.device, interval: float) -> None:
+        self._device, self._interval = device, interval
+        self._before, self._stepping = 0.0, 0.0
+        self._start = self._saved = self._mark = time.monotonic()
+        self._lap, self._lap_steps = 0.0, 0
+
+    def take(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint; those of earlier versions know no time of steps alone."""
+        self._before = state["seconds"]
+        self._stepping = state.get("train_seconds", state["seconds"])
 
     @property
     def seconds(self) -> float:
         return self._before + time.monotonic() - self._start
 
+    @property
+    def stepping(self) -> float:
+        """Seconds in training steps until the last call of `pause`."""
+        return self._stepping
+
     def due(self) -> bool:
         return time.monotonic() - self._saved >= self._interval
 
+    def stepped(self) -> None:
+        self._lap_steps += 1
+
+    def pause(self) -> None:
+        """Count the steps until now; what follows (measuring, saving) is none of them."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        passed = time.monotonic() - self._mark
+        self._stepping += passed
+        self._lap += passed
+
+    def go_on(self) -> None:
+        self._mark = time.monotonic()
+
     def saved(self) -> None:
         self._saved = time.monotonic()
+        self.go_on()
+
+    def lap(self) -> dict[str, float]:
+        """Return the timing of the steps since the last call, in this turn of the run."""
+        step_ms = 1e3 * self._lap / max(self._lap_steps, 1)
+        self._lap, self._lap_steps = 0.0, 0
+        return {"seconds": self.seconds, "train_seconds": self._stepping, "step_ms": step_ms}
 
 
 class _Position:
-    """Where the run is: epochs done, steps done in the next one, and that epoch's loss sums."""
+    """Where the run is: epochs done, steps done in the next one, loss sums since the last row."""
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -133,10 +170,14 @@ class _Position:
         if not ranks.first:
             self.sums = {name: torch.zeros_like(value) for name, value in self.sums.items()}
 
-    def end_epoch(self, ranks: Ranks) -> dict[str, float]:
+    def end_epoch(self) -> None:
+        self.epoch, self.step = self.epoch + 1, 0
+
+    def end_row(self, ranks: Ranks) -> dict[str, float]:
+        """Return the mean losses since the last row."""
         sums = self.whole(ranks)["sums"]
         means = {name: float(value) / self.weight for name, value in sums.items()}
-        self.epoch, self.step, self.weight, self.sums = self.epoch + 1, 0, 0, {}
+        self.weight, self.sums = 0, {}
         return means
 
 
@@ -149,27 +190,30 @@ def train(
     """
     position, clock = _resume(training, run, device, watch.checkpoint_seconds, ranks)
     row: dict[str, float] = next(iter(run.metrics()[-1:]), {})
+    clock.go_on()
     while position.epoch < training.epochs:
-        began, first_step = time.monotonic(), position.step
-        while position.step < training.steps_per_epoch:
-            stop, due = ranks.agree(watch.stop(), clock.due())
-            if stop or due:
-                watch.before_write()
-                _save(training, run, position, clock, ranks)
-            if stop:
-                return Outcome(State.INTERRUPTED, "stopped by a signal", row, clock.seconds)
-            position.add(*training.step(position.epoch + 1, position.step))
-            watch.progress(position.epoch, position.step, row)
-        step_ms = 1e3 * _elapsed(began, device) / max(position.step - first_step, 1)
-        row, broken = _close_epoch(training, run, position, watch, ranks)
-        if ranks.first:
-            run.add_timing({"epoch": position.epoch, "seconds": clock.seconds, "step_ms": step_ms})
-        if broken:
-            reason = f"{broken} in epoch {position.epoch}"
-            return Outcome(State.DIVERGED, reason, row, clock.seconds)
+        stop, due = ranks.agree(watch.stop(), clock.due())
+        if stop or due:
+            watch.before_write()
+            _save(training, run, position, clock, ranks)
+        if stop:
+            return Outcome(State.INTERRUPTED, "stopped by a signal", row, clock.seconds)
+        position.add(*training.step(position.epoch + 1, position.step))
+        clock.stepped()
+        watch.progress(position.epoch, position.step, row)
+        steps = position.epoch * training.steps_per_epoch + position.step
+        whole = position.step == training.steps_per_epoch
+        if whole or steps in training.looks:
+            clock.pause()
+            row, broken = _look(training, run, position, steps, watch, ranks)
+            if ranks.first:
+                run.add_timing({"epoch": position.epoch, "step": steps, **clock.lap()})
+            if broken:
+                return Outcome(State.DIVERGED, broken, row, clock.seconds)
+            clock.go_on()
     final = training.finish()
     watch.before_write()
-    _keep(run, training.epochs, final, ranks)
+    _keep(run, training.epochs, final.arrays, ranks)
     broken = _broken(final)
     state = State.DIVERGED if broken else State.FINISHED
     return Outcome(state, broken, {**row, **final.metrics}, clock.seconds)
@@ -179,47 +223,53 @@ def _broken(measured: Evaluation) -> str:
     return "" if measured.any_number else broken_number("measure", measured.metrics)
 
 
-def _elapsed(began: float, device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.monotonic() - began
-
-
-def _close_epoch(
-    training: Training, run: RunFolder, position: _Position, watch: Watch, ranks: Ranks
+def _look(
+    training: Training,
+    run: RunFolder,
+    position: _Position,
+    steps: int,
+    watch: Watch,
+    ranks: Ranks,
 ) -> tuple[dict[str, float], str]:
-    """Write the epoch's row, and return it with what broke ('' while all is finite).
+    """Write the row after `steps`, and return it with what broke ('' while all is finite).
 
     The weights are looked at too: those that the very last step broke show in no loss.
     """
-    losses = position.end_epoch(ranks)
+    whole = position.step == training.steps_per_epoch
+    if whole:
+        position.end_epoch()
+    losses = position.end_row(ranks)
     broken = broken_number("loss", losses) or broken_weight(training.weights())
     measured = Evaluation() if broken else training.evaluate(position.epoch)
-    steps = position.epoch * training.steps_per_epoch
     row = {"epoch": position.epoch, "step": steps, **losses, **measured.metrics}
+    arrays = measured.arrays if whole else {}
     watch.before_write()
-    _keep(run, position.epoch, measured, ranks)
+    _keep(run, position.epoch, arrays, ranks)
     if ranks.first:
         run.add_metrics(row)
-        watch.row(row, measured.arrays)
-    return row, broken or _broken(measured)
+        watch.row(row, arrays)
+    broken = broken or _broken(measured)
+    where = f"epoch {position.epoch if whole else position.epoch + 1}"
+    return row, f"{broken} in {where}" if broken else ""
 
 
-def _keep(run: RunFolder, epoch: int, measured: Evaluation, ranks: Ranks) -> None:
+def _keep(run: RunFolder, epoch: int, arrays: Mapping[str, NDArray[Any]], ranks: Ranks) -> None:
     if ranks.first:
-        for name, array in measured.arrays.items():
+        for name, array in arrays.items():
             run.add_array(name, epoch, array)
 
 
 def _save(
     training: Training, run: RunFolder, position: _Position, clock: _Clock, ranks: Ranks
 ) -> None:
+    clock.pause()
     whole = position.whole(ranks)
     if ranks.first:
         state = {
             "training": training.state(),
             "position": whole,
             "seconds": clock.seconds,
+            "train_seconds": clock.stepping,
             "metrics_size": run.metrics_size(),
             "random": global_state(),
         }
@@ -230,7 +280,7 @@ def _save(
 def _resume(
     training: Training, run: RunFolder, device: torch.device, interval: float, ranks: Ranks
 ) -> tuple[_Position, _Clock]:
-    position = _Position()
+    position, clock = _Position(), _Clock(device, interval)
     state = checkpoint.load(run, device, ranks)
     lacking = ranks.first and state is not None and run.metrics_size() < state["metrics_size"]
     if ranks.agree(lacking)[0]:
@@ -240,12 +290,13 @@ def _resume(
         run.cut_metrics(0 if state is None else state["metrics_size"])
     if state is None:
         seed_everything(training.seed)
-        _keep(run, 0, training.start(), ranks)
-        return position, _Clock(0.0, interval)
+        _keep(run, 0, training.start().arrays, ranks)
+        return position, clock
     training.load_state(state["training"])
     position.take(state["position"], ranks)
     set_global_state({**state["random"], **_on_cpu(state["random"])})
-    return position, _Clock(state["seconds"], interval)
+    clock.take(state)
+    return position, clock
 
 
 def _on_cpu(random_state: dict[str, Any]) -> dict[str, Any]:

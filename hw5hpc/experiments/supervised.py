@@ -1,6 +1,7 @@
 """What experiments on images share: data in batches, and supervised training of a classifier."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -39,6 +40,8 @@ class SupervisedConfig(ImageConfig, Protocol):
 
 class OnImages:
     """The data set on the device, cut into seeded batches; half of engine.loop.Training."""
+
+    looks: Collection[int] = ()
 
     def __init__(
         self,

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ class Toy:
     """Noisy gradient descent on one vector, with global and named random streams."""
 
     seed, epochs, steps_per_epoch = 3, 4, 5
+    looks: Collection[int] = (2, 4, 7)
 
     def __init__(self, diverge_at: int = -1) -> None:
         self.x = torch.ones(4, dtype=torch.float64)
@@ -123,15 +126,15 @@ def test_a_killed_run_goes_on_from_its_periodic_checkpoint(
 
 def test_losses_are_means_weighted_by_batch(straight: tuple[RunFolder, Toy]) -> None:
     rows = straight[0].metrics()
-    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
-    assert [row["step"] for row in rows] == [5, 10, 15, 20]
+    assert [row["epoch"] for row in rows] == [0, 0, 1, 1, 2, 3, 4]
+    assert [row["step"] for row in rows] == [2, 4, 5, 7, 10, 15, 20]
     torch.manual_seed(0)
     toy, total, weight = Toy(), 0.0, 0
-    # Reproduce epoch 1 by hand with the same streams.
+    # Reproduce the first row by hand with the same streams.
     from hw5hpc.engine.random import seed_everything
 
     seed_everything(toy.seed)
-    for index in range(5):
+    for index in range(2):
         losses, size = toy.step(1, index)
         total, weight = total + float(losses["loss"]) * size, weight + size
     assert rows[0]["loss"] == pytest.approx(total / weight, rel=1e-12)
@@ -141,8 +144,30 @@ def test_divergence_is_a_result_with_its_epoch(tmp_path: Path) -> None:
     run = folder(tmp_path)
     outcome = train(Toy(diverge_at=2), run, CPU, Watch())
     assert outcome.state is State.DIVERGED
-    assert "epoch 2" in outcome.reason
-    assert len(run.metrics()) == 2
+    assert outcome.reason == "loss loss became NaN in epoch 2"
+    assert [row["step"] for row in run.metrics()] == [2, 4, 5, 7]
+
+
+def test_within_an_epoch_only_numbers_are_kept(straight: tuple[RunFolder, Toy]) -> None:
+    run, _ = straight
+    assert all("norm" in row for row in run.metrics())
+    assert sorted(run.arrays()["x"]) == [0, 1, 2, 3, 4]
+
+
+def test_times_count_over_turns_and_leave_measuring_out(tmp_path: Path) -> None:
+    class Slow(Toy):
+        def evaluate(self, epoch: int) -> Evaluation:
+            time.sleep(0.05)
+            return super().evaluate(epoch)
+
+    run = folder(tmp_path)
+    train(Slow(), run, CPU, Watch(stop=StopAfter(9)))
+    train(Slow(), run, CPU, Watch())
+    rows = run.timing()
+    assert [row["step"] for row in rows] == [2, 4, 5, 7, 10, 15, 20]
+    for name in ("seconds", "train_seconds"):
+        assert [row[name] for row in rows] == sorted(row[name] for row in rows)
+    assert rows[-1]["seconds"] - rows[-1]["train_seconds"] >= 7 * 0.05
 
 
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(tmp_path: Path) -> None:
@@ -229,7 +254,7 @@ def test_weights_that_the_last_step_broke_are_divergence(tmp_path: Path, value: 
     outcome = train(toy, run, CPU, Watch())
     assert outcome.state is State.DIVERGED
     assert outcome.reason == "weight x became NaN or infinite in epoch 4"
-    assert len(run.metrics()) == 4
+    assert run.metrics()[-1]["step"] == 20
 
 
 @pytest.mark.parametrize("any_number", [False, True])

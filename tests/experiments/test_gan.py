@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from hw5hpc.engine import unroll
 from hw5hpc.engine.loop import Watch, train
 from hw5hpc.experiments import rebuild
 from hw5hpc.experiments.classifier.train import Classifier
+from hw5hpc.experiments.gan.config import OBJECTIVES
 from hw5hpc.experiments.gan.train import Gan
 from hw5hpc.metrics.classes import spread
 from hw5hpc.store import Outputs, RunFolder, State
@@ -61,16 +63,29 @@ def test_a_run_keeps_samples_at_three_stages_and_its_measures(tmp_path: Path) ->
     assert 0 <= outcome.metrics["classifier_accuracy"] <= 1
 
 
-def test_an_unrolled_run_resumes_bit_identically(tmp_path: Path) -> None:
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_an_unrolled_run_resumes_bit_identically(tmp_path: Path, objective: str) -> None:
+    changes = {"gan.unroll_steps": 2, "gan.objective": objective, "score.every_steps": 3}
     straight, stopped = run_of(tmp_path / "a"), run_of(tmp_path / "b")
-    train(gan_of(**{"gan.unroll_steps": 2}), straight, CPU, Watch())
+    train(gan_of(**changes), straight, CPU, Watch())
     looks = iter([False] * 6 + [True])
-    first = train(gan_of(**{"gan.unroll_steps": 2}), stopped, CPU, Watch(stop=lambda: next(looks)))
+    first = train(gan_of(**changes), stopped, CPU, Watch(stop=lambda: next(looks)))
     assert first.state is State.INTERRUPTED
-    train(gan_of(**{"gan.unroll_steps": 2}), stopped, CPU, Watch())
+    train(gan_of(**changes), stopped, CPU, Watch())
+    assert [row["step"] for row in straight.metrics()] == [3, 4, 6, 8, 9, 12]
     assert straight.metrics_path.read_bytes() == stopped.metrics_path.read_bytes()
     for epoch, grid in straight.arrays()["samples"].items():
         assert np.array_equal(grid, stopped.arrays()["samples"][epoch])
+
+
+def test_the_config_names_the_objectives_of_the_step() -> None:
+    assert set(OBJECTIVES) == set(unroll.OBJECTIVES)
+
+
+@pytest.mark.parametrize(("every", "steps"), [(0, []), (400, [400, 800]), (100, 10)])
+def test_the_first_thousand_steps_are_looked_at_often(every: int, steps: Any) -> None:
+    looks = list(gan_of(**{"score.every_steps": every}).looks)
+    assert looks == (list(range(100, 1001, 100)) if steps == 10 else steps)
 
 
 def test_spread_of_uniform_and_of_one_class() -> None:

@@ -17,6 +17,8 @@ from hw5hpc.models.mlp import Mlp, classifier_widths, discriminator_widths, gene
 
 GRID = 64
 CHUNK = 1000
+# What collapses does so within the first steps; later on, a look after every epoch is enough.
+EARLY_STEPS = 1000
 
 
 class Gan(OnImages):
@@ -33,7 +35,8 @@ class Gan(OnImages):
         ranks: Ranks = SOLO,
     ) -> None:
         super().__init__(config, device, SHAPE, ranks)
-        self._samples = config.score.samples
+        self._samples, every = config.score.samples, config.score.every_steps
+        self.looks = range(every, EARLY_STEPS + 1, every) if every else ()
         widths, seed = generator_widths(config.gan.noise_size), config.seed
         nets = (
             Mlp(widths, generator("cpu", seed, "init", "generator"), output="tanh"),

@@ -23,6 +23,7 @@ class Ring:
 
     class_names: tuple[str, ...] = ()
     data_content = ""
+    looks = ()
 
     def __init__(
         self,

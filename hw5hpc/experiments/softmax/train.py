@@ -16,6 +16,7 @@ class SoftmaxShift:
     """One measurement in the form of a one-step run; see engine.loop.Training."""
 
     epochs = steps_per_epoch = 1
+    looks = ()
     class_names: tuple[str, ...] = ()
     data_source, data_content = "standard normal logits (made on the fly)", ""
 
