@@ -1,7 +1,6 @@
-"""What experiments on images share: data in batches, and supervised training of a classifier."""
+"""Supervised training of a classifier of images; the network and what it is fed are handed in."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -10,25 +9,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from hw5hpc.data.load import load
 from hw5hpc.engine.batch_norm import synchronise
-from hw5hpc.engine.batches import Batches
 from hw5hpc.engine.distributed import Ranks, Share
 from hw5hpc.engine.loop import Evaluation
 from hw5hpc.engine.precision import autocast
-from hw5hpc.experiments.config import AdamConfig, DataConfig, TrainConfig
+from hw5hpc.experiments.config import AdamConfig
+from hw5hpc.experiments.images import ImageBatches, ImageConfig
 from hw5hpc.metrics.classification import Classified, evaluate
-
-
-class ImageConfig(Protocol):
-    """The config groups that every experiment on images has."""
-
-    @property
-    def seed(self) -> int: ...
-    @property
-    def data(self) -> DataConfig: ...
-    @property
-    def train(self) -> TrainConfig: ...
 
 
 class SupervisedConfig(ImageConfig, Protocol):
@@ -38,55 +25,36 @@ class SupervisedConfig(ImageConfig, Protocol):
     def optim(self) -> AdamConfig: ...
 
 
-class OnImages:
-    """The data set on the device, cut into seeded batches; half of engine.loop.Training."""
+class Supervised:
+    """A classifier of images, trained with Adam on cross-entropy; see engine.loop.Training.
+
+    Args:
+        config: seed, data, training and optimizer settings.
+        images: the data set, in batches.
+        net: the network, freshly initialised on the device; its outputs are logits [N, classes].
+        inputs: makes of uint8 images [N, C, H, W] what the network is fed.
+        ranks: the processes that train together.
+    """
 
     looks: Collection[int] = ()
 
     def __init__(
         self,
-        config: ImageConfig,
-        device: torch.device,
-        shape: tuple[int, int, int],
-        ranks: Ranks,
-    ) -> None:
-        data = config.data
-        self._device, self._ranks = device, ranks
-        self._data = load(data.name, data.root, data.limit, shape).to(device)
-        self.class_names, self.data_source = self._data.class_names, self._data.source
-        self.data_content = self._data.content
-        self.seed, self.epochs = config.seed, config.train.epochs
-        count, size = len(self._data.train_images), config.train.batch_size
-        self._batches = Batches(count, size, config.seed, device)
-        self.steps_per_epoch = self._batches.per_epoch
-
-
-class Supervised(OnImages, ABC):
-    """A classifier of images, trained with Adam on cross-entropy; subclasses give the network."""
-
-    def __init__(
-        self,
         config: SupervisedConfig,
-        device: torch.device,
-        shape: tuple[int, int, int],
+        images: ImageBatches,
+        net: nn.Module,
+        inputs: Callable[[Tensor], Tensor],
         ranks: Ranks,
     ) -> None:
-        super().__init__(config, device, shape, ranks)
-        self._precision = config.train.precision
-        self._net = self._network()
-        synchronise(self._net, ranks, device)
-        adam = config.optim
+        self._images, self._inputs, self._ranks = images, inputs, ranks
+        self._precision, adam = config.train.precision, config.optim
+        self.seed, self.epochs = config.seed, config.train.epochs
+        self.steps_per_epoch, self.class_names = images.per_epoch, images.data.class_names
+        self.data_source, self.data_content = images.data.source, images.data.content
+        self._net = synchronise(net, ranks, images.device)
         self._optim = torch.optim.Adam(
-            self._net.parameters(), lr=adam.lr, betas=(adam.beta1, adam.beta2), eps=adam.eps
+            net.parameters(), lr=adam.lr, betas=(adam.beta1, adam.beta2), eps=adam.eps
         )
-
-    @abstractmethod
-    def _network(self) -> nn.Module:
-        """Return the freshly initialised network on the device."""
-
-    @abstractmethod
-    def _inputs(self, images: Tensor) -> Tensor:
-        """Return uint8 images [N, C, H, W] as the network wants them."""
 
     @cached_property
     def _averaged(self) -> nn.Module:
@@ -96,11 +64,13 @@ class Supervised(OnImages, ABC):
         """
         if self._ranks.alone:
             return self._net
-        return DistributedDataParallel(self._net)
+        # Otherwise the first step rebuilds the buckets in the order of its gradients, and with them
+        # the order of sums over three or more ranks: a resumed run would differ from others.
+        return DistributedDataParallel(self._net, find_unused_parameters=True)
 
     def _scores(self, images: Tensor, net: nn.Module | None = None) -> Tensor:
         net = self._net if net is None else net
-        with autocast(self._device, self._precision):
+        with autocast(self._images.device, self._precision):
             scores: Tensor = net(self._inputs(images))
         return scores.to(torch.get_default_dtype())
 
@@ -108,12 +78,9 @@ class Supervised(OnImages, ABC):
         return Evaluation()
 
     def step(self, epoch: int, index: int) -> tuple[dict[str, Tensor], int]:
-        batch = self._batches.indices(epoch, index)
-        share = self._ranks.share(len(batch))
-        chosen = batch[share.part]
-        labels = self._data.train_labels[chosen]
+        images, labels, share = self._images.batch(epoch, index, self._ranks)
         self._net.train()
-        scores = self._scores(self._data.train_images[chosen], self._averaged)
+        scores = self._scores(images, self._averaged)
         loss = _part_of_mean(scores, labels, share)
         self._optim.zero_grad()
         # DDP divides the sum of the ranks' gradients by their number; the parts need the sum.
@@ -122,15 +89,16 @@ class Supervised(OnImages, ABC):
         accuracy = (scores.detach().argmax(1) == labels).double().sum() / share.total
         return {"train_loss": loss.detach(), "train_accuracy": accuracy}, share.total
 
-    def _test(self) -> Classified:
+    def test(self) -> Classified:
         """Classify the test images; each rank its share."""
         self._net.eval()
-        share = self._ranks.share(len(self._data.test_labels)).part
-        images, labels = self._data.test_images[share], self._data.test_labels[share]
+        data = self._images.data
+        share = self._ranks.share(len(data.test_labels)).part
+        images, labels = data.test_images[share], data.test_labels[share]
         return evaluate(self._scores, images, labels, len(self.class_names), self._ranks.sum)
 
     def evaluate(self, epoch: int) -> Evaluation:
-        measured = self._test()
+        measured = self.test()
         return Evaluation({"test_accuracy": measured.accuracy, "test_loss": measured.loss})
 
     def finish(self) -> Evaluation:

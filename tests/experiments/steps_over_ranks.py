@@ -1,9 +1,9 @@
 """One rank of the equality tests: train each case for ten steps and save all that came of it.
 
-    python steps_over_ranks.py RANK SIZE FOLDER MODE
+    python steps_over_ranks.py RANK SIZE FOLDER MODE CASE
 
 The processes meet through a file in FOLDER. MODE `steps` trains the cases below; `stop` and
-`end` train one run through the loop, to a stop that the last rank alone asks for, and to its end.
+`end` train CASE through the loop, to a stop that the last rank alone asks for, and to its end.
 """
 
 import sys
@@ -175,20 +175,25 @@ def steps(ranks: Ranks, folder: Path) -> None:
     torch.save(found, folder / f"of_{ranks.size}.{ranks.rank}.pt")
 
 
-def loop(ranks: Ranks, folder: Path, looks: int) -> None:
-    """Train one CNN run through the loop; only the last rank asks for a stop, after `looks`."""
+def loop(ranks: Ranks, folder: Path, case: str, looks: int) -> None:
+    """Train one run through the loop; only the last rank asks for a stop, after `looks`."""
     torch.set_default_dtype(torch.float64)
     run = Outputs(folder).run("run")
     left = iter(range(looks))
     watch = Watch(stop=lambda: ranks.rank == ranks.size - 1 and next(left, None) is None)
-    training = build("cnn_batch_norm", ranks)
+    training = build(case, ranks)
     outcome = train(training, run, torch.device("cpu"), watch, ranks)
     name = f"{outcome.state}_on_{ranks.size}.{ranks.rank}.pt"
     torch.save(training.weights(), folder / name)
 
 
 def main() -> None:
-    rank, size, folder, mode = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
+    rank, size, folder, (mode, case) = (
+        int(sys.argv[1]),
+        int(sys.argv[2]),
+        Path(sys.argv[3]),
+        sys.argv[4:],
+    )
     torch.set_num_threads(1)
     # Made once, not for every case.
     loading.DATASETS["synthetic"] = cache(loading.DATASETS["synthetic"])
@@ -199,7 +204,7 @@ def main() -> None:
     if mode == "steps":
         steps(ranks, folder)
     else:
-        loop(ranks, folder, looks=5 if mode == "stop" else 10**9)
+        loop(ranks, folder, case, looks=5 if mode == "stop" else 10**9)
     dist.destroy_process_group()
 
 

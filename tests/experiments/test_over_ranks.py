@@ -31,13 +31,13 @@ DRIFTING = ("cnn_batch_norm-float64", "cnn_batch_norm-float32", "gan_1-float32",
 SIZES = (1, 2, 3)
 
 
-def launch(size: int, folder: Path, mode: str) -> None:
+def launch(size: int, folder: Path, mode: str, case: str = "cnn_batch_norm") -> None:
     """Run the script once a rank; every process must end well."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     words = [sys.executable, str(SCRIPT)]
     jobs = [
         subprocess.Popen(
-            [*words, str(rank), str(size), str(folder), mode],
+            [*words, str(rank), str(size), str(folder), mode, case],
             env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         for rank in range(size)
@@ -181,6 +181,18 @@ def test_a_run_stopped_on_three_ranks_goes_on_on_two(runs: tuple[Path, Path]) ->
         assert row == pytest.approx(other, rel=1e-9)
     one, two = (torch.load(f / f"finished_on_{n}.0.pt") for f, n in zip(runs, (1, 2), strict=True))
     assert difference({"net": two}, {"net": one}) < 1e-10
+
+
+@pytest.mark.parametrize("case", ["classifier", "cnn", "cnn_batch_norm"])
+def test_a_run_on_three_ranks_resumes_bit_identically(tmp_path: Path, case: str) -> None:
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    for folder, mode in ((straight, "end"), (stopped, "stop"), (stopped, "end")):
+        folder.mkdir(exist_ok=True)
+        launch(3, folder, mode, case)
+    rows = [Outputs(folder).run("run").metrics_path.read_bytes() for folder in (straight, stopped)]
+    assert rows[0] == rows[1]
+    ends = [torch.load(folder / "finished_on_3.0.pt") for folder in (straight, stopped)]
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
 def test_a_checkpoint_does_not_know_how_many_wrote_it(runs: tuple[Path, Path]) -> None:

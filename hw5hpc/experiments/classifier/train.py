@@ -6,6 +6,7 @@ from torch import Tensor
 from hw5hpc.engine.distributed import SOLO, Ranks
 from hw5hpc.engine.random import generator
 from hw5hpc.experiments.classifier.config import ClassifierConfig
+from hw5hpc.experiments.images import ImageBatches
 from hw5hpc.experiments.supervised import Supervised
 from hw5hpc.models.mlp import Mlp, classifier_widths
 
@@ -27,10 +28,5 @@ class Classifier(Supervised):
         weights: dict[str, dict[str, Tensor]],
         ranks: Ranks = SOLO,
     ) -> None:
-        super().__init__(config, device, SHAPE, ranks)
-
-    def _network(self) -> Mlp:
-        return Mlp(classifier_widths(), generator("cpu", self.seed, "init")).to(self._device)
-
-    def _inputs(self, images: Tensor) -> Tensor:
-        return flat(images)
+        net = Mlp(classifier_widths(), generator("cpu", config.seed, "init")).to(device)
+        super().__init__(config, ImageBatches(config, SHAPE, device), net, flat, ranks)

@@ -1,5 +1,7 @@
 """Train the CNN on small colour images, and keep its filters and its confusion matrix."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from hw5hpc.engine.distributed import SOLO, Ranks
 from hw5hpc.engine.loop import Evaluation
 from hw5hpc.engine.random import generator
 from hw5hpc.experiments.cnn.config import CnnConfig
+from hw5hpc.experiments.images import ImageBatches
 from hw5hpc.experiments.supervised import Supervised
 from hw5hpc.models.cnn import Cnn
 
@@ -27,10 +30,13 @@ def examples(
     return shown
 
 
+def pixels(images: Tensor, layout: torch.memory_format) -> Tensor:
+    """Return uint8 images [N, C, H, W] as floats from 0 to 1."""
+    return images.to(torch.get_default_dtype()).div_(255).contiguous(memory_format=layout)
+
+
 class CnnTraining(Supervised):
     """A CNN on colour images; see engine.loop.Training for the methods."""
-
-    _net: Cnn
 
     def __init__(
         self,
@@ -39,34 +45,27 @@ class CnnTraining(Supervised):
         weights: dict[str, dict[str, Tensor]],
         ranks: Ranks = SOLO,
     ) -> None:
-        self._model = config.model
-        # The CPU's convolutions are faster with the channels innermost.
-        cpu = device.type == "cpu"
-        self._layout = torch.channels_last if cpu else torch.contiguous_format
-        super().__init__(config, device, SHAPE, ranks)
-
-    def _network(self) -> Cnn:
-        model = self._model
-        net = Cnn(
-            generator("cpu", self.seed, "init"),
+        images, model = ImageBatches(config, SHAPE, device), config.model
+        self._cnn = Cnn(
+            generator("cpu", config.seed, "init"),
             model.batch_norm,
             model.batch_norm_momentum,
             model.batch_norm_eps,
             model.batch_norm_placement == "after_relu",
-            len(self.class_names),
+            len(images.data.class_names),
         )
-        return net.to(self._device).to(memory_format=self._layout)
-
-    def _inputs(self, images: Tensor) -> Tensor:
-        """Pixels become floats from 0 to 1."""
-        return images.to(torch.get_default_dtype()).div_(255).contiguous(memory_format=self._layout)
+        # The CPU's convolutions are faster with the channels innermost.
+        layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
+        net = self._cnn.to(device).to(memory_format=layout)
+        super().__init__(config, images, net, partial(pixels, layout=layout), ranks)
 
     def start(self) -> Evaluation:
-        shown = examples(self._data.train_images, self._data.train_labels, len(self.class_names))
+        data = self._images.data
+        shown = examples(data.train_images, data.train_labels, len(self.class_names))
         return Evaluation(arrays={"filters": self._filters(), "examples": shown})
 
     def _filters(self) -> NDArray[np.float32]:
-        weights: NDArray[np.float32] = self._net.filters.detach().float().cpu().numpy()
+        weights: NDArray[np.float32] = self._cnn.filters.detach().float().cpu().numpy()
         return np.array(weights, order="C")
 
     def evaluate(self, epoch: int) -> Evaluation:
@@ -74,4 +73,4 @@ class CnnTraining(Supervised):
         return Evaluation(super().evaluate(epoch).metrics, arrays)
 
     def finish(self) -> Evaluation:
-        return Evaluation(arrays={"confusion": self._test().confusion.numpy()})
+        return Evaluation(arrays={"confusion": self.test().confusion.numpy()})

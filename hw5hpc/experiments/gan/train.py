@@ -1,5 +1,6 @@
 """Train the GAN on small grey images, and score its samples with the classifier."""
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from hw5hpc.engine.random import generator
 from hw5hpc.experiments.adversarial import Adversaries
 from hw5hpc.experiments.classifier.train import SHAPE, flat
 from hw5hpc.experiments.gan.config import GanConfig
-from hw5hpc.experiments.supervised import OnImages
+from hw5hpc.experiments.images import ImageBatches
 from hw5hpc.metrics.classes import spread
 from hw5hpc.models.mlp import Mlp, classifier_widths, discriminator_widths, generator_widths
 
@@ -21,7 +22,7 @@ CHUNK = 1000
 EARLY_STEPS = 1000
 
 
-class Gan(OnImages):
+class Gan:
     """A GAN whose generator steps look `gan.unroll_steps` discriminator steps ahead.
 
     See engine.loop.Training for the methods; the step itself is engine.unroll.gan_step.
@@ -34,9 +35,13 @@ class Gan(OnImages):
         weights: dict[str, dict[str, Tensor]],
         ranks: Ranks = SOLO,
     ) -> None:
-        super().__init__(config, device, SHAPE, ranks)
+        self._images, self._ranks = ImageBatches(config, SHAPE, device), ranks
+        data, self.steps_per_epoch = self._images.data, self._images.per_epoch
+        self.class_names, self.data_source = data.class_names, data.source
+        self.data_content = data.content
+        self.seed, self.epochs = config.seed, config.train.epochs
         self._samples, every = config.score.samples, config.score.every_steps
-        self.looks = range(every, EARLY_STEPS + 1, every) if every else ()
+        self.looks: Collection[int] = range(every, EARLY_STEPS + 1, every) if every else ()
         widths, seed = generator_widths(config.gan.noise_size), config.seed
         nets = (
             Mlp(widths, generator("cpu", seed, "init", "generator"), output="tanh"),
@@ -50,10 +55,8 @@ class Gan(OnImages):
         return Evaluation()
 
     def step(self, epoch: int, index: int) -> tuple[dict[str, Tensor], int]:
-        chosen = self._batches.indices(epoch, index)
-        share = self._ranks.share(len(chosen))
-        real = flat(self._data.train_images[chosen[share.part]])
-        return self._gan.step(real, share, "noise", epoch, index), share.total
+        images, _, share = self._images.batch(epoch, index, self._ranks)
+        return self._gan.step(flat(images), share, "noise", epoch, index), share.total
 
     @torch.no_grad()
     def _labels(self, flat_images: Tensor, share: Share) -> Tensor:
@@ -75,10 +78,10 @@ class Gan(OnImages):
 
     def finish(self) -> Evaluation:
         """The classifier's own bias: the same measures on the real test images."""
-        share = self._ranks.share(len(self._data.test_images))
-        labels = self._labels(flat(self._data.test_images[share.part]), share)
+        share = self._ranks.share(len(self._images.data.test_images))
+        labels = self._labels(flat(self._images.data.test_images[share.part]), share)
         real = spread(labels, len(self.class_names))
-        accuracy = (labels == self._data.test_labels).double().mean()
+        accuracy = (labels == self._images.data.test_labels).double().mean()
         own = {f"classifier_{name}": value for name, value in real.metrics().items()}
         own["classifier_accuracy"] = float(accuracy)
         return Evaluation(own, {"real_histogram": real.histogram.cpu().numpy()})
