@@ -3,29 +3,34 @@
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hw5hpc.experiments.classifier.config import ClassifierConfig
 from hw5hpc.experiments.cnn.config import CnnConfig
+from hw5hpc.experiments.config import ExperimentConfig
 from hw5hpc.experiments.gan.config import GanConfig
 from hw5hpc.experiments.ring.config import RingConfig
 from hw5hpc.experiments.softmax.config import SoftmaxConfig
 from hw5hpc.sweep.schema import Schema
+
+if TYPE_CHECKING:
+    from hw5hpc.experiments.contract import ExperimentClass
 
 
 @dataclass(frozen=True)
 class Entry:
     """An experiment: its config dataclass, where its training code is, its headline metric."""
 
-    config: type
+    config: type[ExperimentConfig]
     code: str
     headline: str
     runs_per_task: int = 1
 
-    def load(self) -> Any:
+    def load(self) -> "ExperimentClass":
         """Import and return the class that trains it (only now is torch imported)."""
         module, _, name = self.code.partition(":")
-        return getattr(importlib.import_module(module), name)
+        made: ExperimentClass = getattr(importlib.import_module(module), name)
+        return made
 
 
 EXPERIMENTS: dict[str, Entry] = {
@@ -43,11 +48,14 @@ EXPERIMENTS: dict[str, Entry] = {
 SCHEMAS: dict[str, type] = {name: entry.config for name, entry in EXPERIMENTS.items()}
 
 
-def rebuild(experiment: str, values: Mapping[str, Any]) -> Any:
+def rebuild(experiment: str, values: Mapping[str, Any]) -> ExperimentConfig:
     """Return the config dataclass from {dotted key: value}, every value checked again.
 
     Raises:
         ValueError: an unknown key, a wrong type, or a value out of range.
     """
     schema = Schema(experiment, SCHEMAS[experiment])
-    return schema.build({key: schema.check(key, value) for key, value in values.items()})
+    config: ExperimentConfig = schema.build(
+        {key: schema.check(key, value) for key, value in values.items()}
+    )
+    return config

@@ -1,8 +1,12 @@
-"""The config groups that experiments share; each checks itself when it is made."""
+"""The config that every experiment's is made from, and the groups that they share.
+
+Each checks itself when it is made.
+"""
 
 from dataclasses import dataclass, field
 
 from hw5hpc.errors import FieldError, nearest
+from hw5hpc.sweep.point import RunConfig
 
 DATA_NAMES = ("cifar10", "fashion_mnist", "mnist", "synthetic")
 PRECISIONS = ("fp32", "bf16")
@@ -76,3 +80,50 @@ class AdamConfig:
                 raise FieldError(
                     name, f"takes values from 0 up to below 1, got {getattr(self, name)}"
                 )
+
+
+@dataclass(frozen=True)
+class ExperimentConfig(RunConfig):
+    """What the parts around a run ask of every experiment's config: how long it is, and its data.
+
+    An experiment that trains takes a TrainedConfig, one that trains on images an ImagesConfig.
+    """
+
+    @property
+    def epochs(self) -> int:
+        return 1
+
+    @property
+    def checkpoint_minutes(self) -> float:
+        return 5.0
+
+    @property
+    def images(self) -> DataConfig | None:
+        """The data set that must be there before the run can start; None: it needs none."""
+        return None
+
+
+@dataclass(frozen=True)
+class TrainedConfig(ExperimentConfig):
+    """An experiment that trains; subclasses give `train` their own defaults."""
+
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    @property
+    def epochs(self) -> int:
+        return self.train.epochs
+
+    @property
+    def checkpoint_minutes(self) -> float:
+        return self.train.checkpoint_minutes
+
+
+@dataclass(frozen=True)
+class ImagesConfig(TrainedConfig):
+    """An experiment that trains on images; subclasses give `data` their own default."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+
+    @property
+    def images(self) -> DataConfig:
+        return self.data

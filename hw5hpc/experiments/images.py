@@ -1,32 +1,19 @@
 """The images of an experiment: a data set on the device, cut into seeded batches."""
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
 from hw5hpc.data.load import load
 from hw5hpc.engine.batches import Batches
 from hw5hpc.engine.distributed import Ranks, Share
-from hw5hpc.experiments.config import DataConfig, TrainConfig
-
-
-class ImageConfig(Protocol):
-    """The config groups that every experiment on images has."""
-
-    @property
-    def seed(self) -> int: ...
-    @property
-    def data(self) -> DataConfig: ...
-    @property
-    def train(self) -> TrainConfig: ...
+from hw5hpc.experiments.config import ImagesConfig
 
 
 class ImageBatches:
     """A data set, `data`, converted to images of one shape (C, H, W), and its training batches."""
 
     def __init__(
-        self, config: ImageConfig, shape: tuple[int, int, int], device: torch.device
+        self, config: ImagesConfig, shape: tuple[int, int, int], device: torch.device
     ) -> None:
         which = config.data
         self.device, self.shape = device, shape

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,23 +13,17 @@ from hw5hpc.engine.batch_norm import synchronise
 from hw5hpc.engine.distributed import Ranks, Share
 from hw5hpc.engine.loop import Evaluation
 from hw5hpc.engine.precision import autocast
-from hw5hpc.experiments.config import AdamConfig
-from hw5hpc.experiments.images import ImageBatches, ImageConfig
+from hw5hpc.experiments.config import AdamConfig, ImagesConfig
+from hw5hpc.experiments.images import ImageBatches
 from hw5hpc.metrics.classification import Classified, evaluate
-
-
-class SupervisedConfig(ImageConfig, Protocol):
-    """An experiment on images with one Adam optimizer."""
-
-    @property
-    def optim(self) -> AdamConfig: ...
 
 
 class Supervised:
     """A classifier of images, trained with Adam on cross-entropy; see engine.loop.Training.
 
     Args:
-        config: seed, data, training and optimizer settings.
+        config: the seed, and how to train.
+        optim: Adam's settings.
         images: the data set, in batches.
         net: the network, freshly initialised on the device; its outputs are logits [N, classes].
         inputs: makes of uint8 images [N, C, H, W] what the network is fed.
@@ -40,20 +34,21 @@ class Supervised:
 
     def __init__(
         self,
-        config: SupervisedConfig,
+        config: ImagesConfig,
+        optim: AdamConfig,
         images: ImageBatches,
         net: nn.Module,
         inputs: Callable[[Tensor], Tensor],
         ranks: Ranks,
     ) -> None:
         self._images, self._inputs, self._ranks = images, inputs, ranks
-        self._precision, adam = config.train.precision, config.optim
+        self._precision = config.train.precision
         self.seed, self.epochs = config.seed, config.train.epochs
         self.steps_per_epoch, self.class_names = images.per_epoch, images.data.class_names
         self.data_source, self.data_content = images.data.source, images.data.content
         self._net = synchronise(net, ranks, images.device)
         self._optim = torch.optim.Adam(
-            net.parameters(), lr=adam.lr, betas=(adam.beta1, adam.beta2), eps=adam.eps
+            net.parameters(), lr=optim.lr, betas=(optim.beta1, optim.beta2), eps=optim.eps
         )
 
     @cached_property

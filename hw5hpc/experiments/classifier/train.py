@@ -29,4 +29,5 @@ class Classifier(Supervised):
         ranks: Ranks = SOLO,
     ) -> None:
         net = Mlp(classifier_widths(), generator("cpu", config.seed, "init")).to(device)
-        super().__init__(config, ImageBatches(config, SHAPE, device), net, flat, ranks)
+        images = ImageBatches(config, SHAPE, device)
+        super().__init__(config, config.optim, images, net, flat, ranks)

@@ -6,11 +6,11 @@ from hw5hpc.errors import FieldError
 from hw5hpc.experiments.config import (
     AdamConfig,
     DataConfig,
+    ImagesConfig,
     TrainConfig,
     above,
     one_of,
 )
-from hw5hpc.sweep.point import RunConfig
 
 PLACEMENTS = ("before_relu", "after_relu")
 
@@ -38,7 +38,7 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class CnnConfig(RunConfig):
+class CnnConfig(ImagesConfig):
     """A CNN on small colour images; grey ones are padded and their channel repeated."""
 
     data: DataConfig = field(default_factory=lambda: DataConfig(name="cifar10"))

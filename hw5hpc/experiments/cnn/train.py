@@ -57,7 +57,8 @@ class CnnTraining(Supervised):
         # The CPU's convolutions are faster with the channels innermost.
         layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
         net = self._cnn.to(device).to(memory_format=layout)
-        super().__init__(config, images, net, partial(pixels, layout=layout), ranks)
+        inputs = partial(pixels, layout=layout)
+        super().__init__(config, config.optim, images, net, inputs, ranks)
 
     def start(self) -> Evaluation:
         data = self._images.data

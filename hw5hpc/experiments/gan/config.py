@@ -6,6 +6,7 @@ from hw5hpc.experiments.classifier.config import ClassifierConfig
 from hw5hpc.experiments.config import (
     AdamConfig,
     DataConfig,
+    ImagesConfig,
     TrainConfig,
     above,
     at_least,
@@ -79,10 +80,9 @@ class ScoreConfig:
 
 
 @dataclass(frozen=True)
-class GanConfig(RunConfig):
+class GanConfig(ImagesConfig):
     """A GAN of two MLPs (Goodfellow et al. 2014), unrolled as in Metz et al. 2016."""
 
-    data: DataConfig = field(default_factory=DataConfig)
     train: GanTrainConfig = field(default_factory=lambda: GanTrainConfig(epochs=50, batch_size=128))
     optim: GanOptimConfig = field(default_factory=GanOptimConfig)
     gan: UnrollConfig = field(default_factory=UnrollConfig)

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from hw5hpc.experiments.config import above, at_least
+from hw5hpc.experiments.config import TrainedConfig, above, at_least
 from hw5hpc.experiments.gan.config import GanOptimConfig, GanTrainConfig, UnrollConfig
-from hw5hpc.sweep.point import RunConfig
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class MixtureConfig:
 
 
 @dataclass(frozen=True)
-class RingConfig(RunConfig):
+class RingConfig(TrainedConfig):
     """Eight Gaussians on a ring (Metz et al. 2016, section 3.1), measured after each epoch."""
 
     train: GanTrainConfig = field(default_factory=lambda: GanTrainConfig(epochs=25, batch_size=512))

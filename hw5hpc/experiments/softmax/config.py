@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 
 from hw5hpc.errors import FieldError
-from hw5hpc.experiments.config import at_least, one_of
-from hw5hpc.sweep.point import RunConfig
+from hw5hpc.experiments.config import ExperimentConfig, at_least, one_of
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 
@@ -28,7 +27,7 @@ class ShiftConfig:
 
 
 @dataclass(frozen=True)
-class SoftmaxConfig(RunConfig):
+class SoftmaxConfig(ExperimentConfig):
     """One offset in one number format."""
 
     softmax: ShiftConfig = field(default_factory=ShiftConfig)
