@@ -15,8 +15,8 @@ from rich.progress import (
 )
 
 from hw5hpc.cluster.plan import Plan, register
-from hw5hpc.cluster.retry import Budget
-from hw5hpc.cluster.stop import StopFlag
+from hw5hpc.node.retry import Budget
+from hw5hpc.node.stop import StopFlag
 from hw5hpc.store import Outputs, State, Status
 
 
@@ -44,9 +44,9 @@ def _train(
     sweep: str, folders: list[Path], report: Callable[[str, Status], None], budget: Budget
 ) -> list[State]:
     """Ctrl-C is the user's own; it is in no budget."""
-    from hw5hpc.cluster.attempt import Surroundings
-    from hw5hpc.cluster.launch import torchrun_team
-    from hw5hpc.cluster.worker import work
+    from hw5hpc.node.attempt import Surroundings
+    from hw5hpc.node.worker import work
+    from hw5hpc.team.assembly import torchrun_team
 
     stop = StopFlag()
     before = stop.listen(signal.SIGINT, signal.SIGTERM)

@@ -14,9 +14,9 @@ from typing import Any
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-from hw5hpc.cluster import requeue
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
+from hw5hpc.node import requeue
 
 UNLIMITED = 1_000_000
 

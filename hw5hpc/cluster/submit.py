@@ -12,8 +12,8 @@ from hw5hpc.cluster import slurm
 from hw5hpc.cluster.freeze import freeze
 from hw5hpc.cluster.plan import Item, Plan, pack, register
 from hw5hpc.cluster.profile import Profile
-from hw5hpc.cluster.retry import Budget
-from hw5hpc.cluster.tasks import ReportTask, RunTask
+from hw5hpc.node.job import ReportTask, RunTask
+from hw5hpc.node.retry import Budget
 from hw5hpc.store import Outputs, RunFolder, State
 
 

@@ -14,15 +14,15 @@ from types import SimpleNamespace
 import pytest
 from torch.distributed import HashStore
 
-from hw5hpc.cluster import rendezvous
-from hw5hpc.cluster.attempt import Surroundings
-from hw5hpc.cluster.launch import slurm_team
-from hw5hpc.cluster.rendezvous import Me, RendezvousError, join, meet_by_file, torchrun_ranks
-from hw5hpc.cluster.retry import Budget
-from hw5hpc.cluster.team import Lookout, TeamBroken
-from hw5hpc.cluster.worker import work
 from hw5hpc.engine.distributed import Ranks
+from hw5hpc.node.attempt import Surroundings
+from hw5hpc.node.retry import Budget
+from hw5hpc.node.worker import work
 from hw5hpc.store import Outputs, RunFolder, State, Status, claim
+from hw5hpc.team import rendezvous
+from hw5hpc.team.assembly import slurm_team
+from hw5hpc.team.heartbeat import Lookout, TeamBroken
+from hw5hpc.team.rendezvous import Me, RendezvousError, join, meet_by_file, torchrun_ranks
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("one_rank.py")
@@ -106,7 +106,7 @@ def test_a_rank_that_was_stopped_for_a_while_does_not_take_itself_for_dead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its own last sign of life is as old as the stop; the others have shown theirs since."""
-    monkeypatch.setattr("hw5hpc.cluster.team.SILENT_AFTER_ERROR", 0.5)
+    monkeypatch.setattr("hw5hpc.team.heartbeat.SILENT_AFTER_ERROR", 0.5)
     store, everyone = HashStore(), [Me(0, 2, "a"), Me(1, 2, "b")]
     for rank in range(2):
         store.set(f"beat/{rank}", "1")

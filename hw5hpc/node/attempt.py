@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from hw5hpc.cluster.inputs import checked_config, weights_of_prerequisites
-from hw5hpc.cluster.provenance import device_name, provenance
-from hw5hpc.cluster.retry import Budget, after_crash, after_stop, describe
-from hw5hpc.cluster.team import Team
 from hw5hpc.engine import checkpoint
 from hw5hpc.engine.loop import Outcome, Watch, train
 from hw5hpc.engine.precision import pick_device
 from hw5hpc.experiments import EXPERIMENTS
+from hw5hpc.node.inputs import checked_config, weights_of_prerequisites
+from hw5hpc.node.provenance import device_name, provenance
+from hw5hpc.node.retry import Budget, after_crash, after_stop, describe
 from hw5hpc.store import Claim, RunFolder, State, Status
+from hw5hpc.team.heartbeat import Team
 from hw5hpc.tracking import Tracker
 
 log = logging.getLogger(__name__)

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from hw5hpc.cluster import follow
-from hw5hpc.cluster.attempt import Surroundings
-from hw5hpc.cluster.worker import work
 from hw5hpc.engine import checkpoint
 from hw5hpc.experiments import rebuild
 from hw5hpc.experiments.classifier.train import Classifier
+from hw5hpc.node.attempt import Surroundings
+from hw5hpc.node.worker import work
 from hw5hpc.report.aggregate import aggregate
 from hw5hpc.store import Outputs, RunFolder, State
 from hw5hpc.sweep import run_id

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from hw5hpc.cluster.attempt import Surroundings
-from hw5hpc.cluster.retry import Budget, describe
-from hw5hpc.cluster.worker import work
 from hw5hpc.data.load import load
 from hw5hpc.engine import checkpoint
 from hw5hpc.experiments import SCHEMAS, rebuild
 from hw5hpc.experiments.classifier.train import Classifier
+from hw5hpc.node.attempt import Surroundings
+from hw5hpc.node.retry import Budget, describe
+from hw5hpc.node.worker import work
 from hw5hpc.store import Outputs, RunFolder, State, Status, claim, files
 from hw5hpc.sweep import run_id
 from hw5hpc.sweep.point import flatten

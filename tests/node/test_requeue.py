@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hw5hpc.cluster import requeue, retry, slurm
+from hw5hpc.cluster import slurm
 from hw5hpc.cluster.profile import Profile
+from hw5hpc.node import requeue, retry
 
 ROOT = Path(__file__).resolve().parents[2]
 SCONTROL = """#!/bin/sh
@@ -105,7 +106,7 @@ def test_a_death_that_cannot_be_counted_is_not_retried(fake: Fake) -> None:
 
 
 def test_it_starts_without_torch(fake: Fake) -> None:
-    code = "import sys, hw5hpc.cluster.requeue; print({'torch', 'submitit'} & set(sys.modules))"
+    code = "import sys, hw5hpc.node.requeue; print({'torch', 'submitit'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "set()", done.stderr
 
@@ -116,4 +117,4 @@ def test_a_python_in_a_folder_with_a_space_is_found(
     (fake.folder / "srun").touch(0o755)
     monkeypatch.setattr(sys, "executable", "/my files/python")
     made = slurm.executor(Profile(), tmp_path, tmp_path, "name", revive=True)
-    assert "then '/my files/python' -m hw5hpc.cluster.requeue" in slurm.script(made, 1)
+    assert "then '/my files/python' -m hw5hpc.node.requeue" in slurm.script(made, 1)

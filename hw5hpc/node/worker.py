@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from hw5hpc.cluster.attempt import Attempt, ClaimLost, Surroundings, count_crash, save_last
-from hw5hpc.cluster.retry import after_crash, describe, is_final
-from hw5hpc.cluster.team import Refused, TeamBroken
+from hw5hpc.node.attempt import Attempt, ClaimLost, Surroundings, count_crash, save_last
+from hw5hpc.node.retry import after_crash, describe, is_final
 from hw5hpc.store import Claim, RunFolder, State, claim
+from hw5hpc.team.heartbeat import Refused, TeamBroken
 
 log = logging.getLogger(__name__)
 

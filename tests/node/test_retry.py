@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw5hpc.cluster import retry
-from hw5hpc.cluster.retry import Budget, after_crash, after_stop, is_final
 from hw5hpc.data.find import DataError
+from hw5hpc.node import retry
+from hw5hpc.node.retry import Budget, after_crash, after_stop, is_final
 from hw5hpc.store import State, Status
 
 

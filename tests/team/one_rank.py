@@ -14,17 +14,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hw5hpc.cluster import attempt, rendezvous, team
-from hw5hpc.cluster.attempt import Surroundings
-from hw5hpc.cluster.rendezvous import Me, meet_by_file
-from hw5hpc.cluster.worker import work
 from hw5hpc.engine.distributed import Ranks
 from hw5hpc.errors import UserError
 from hw5hpc.experiments import rebuild
 from hw5hpc.experiments.ring.train import Ring
+from hw5hpc.node import attempt
+from hw5hpc.node.attempt import Surroundings
+from hw5hpc.node.worker import work
 from hw5hpc.store import Outputs
 from hw5hpc.sweep import run_id
 from hw5hpc.sweep.point import flatten
+from hw5hpc.team import heartbeat as team
+from hw5hpc.team import rendezvous
+from hw5hpc.team.rendezvous import Me, meet_by_file
 
 CONFIG = {"train.epochs": 4, "train.batch_size": 9, "ring.steps_per_epoch": 4, "ring.samples": 20}
 

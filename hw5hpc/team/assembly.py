@@ -8,18 +8,18 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from hw5hpc.cluster.attempt import Surroundings, count_crash
-from hw5hpc.cluster.rendezvous import (
+from hw5hpc.engine.distributed import Ranks
+from hw5hpc.node.attempt import Surroundings, count_crash
+from hw5hpc.node.retry import Budget, describe
+from hw5hpc.store import RunFolder, State, claim
+from hw5hpc.team.heartbeat import Team, TeamBroken, assembled
+from hw5hpc.team.rendezvous import (
     RendezvousError,
     RendezvousTimeout,
     meet_by_file,
     meet_by_torchrun,
     torchrun_ranks,
 )
-from hw5hpc.cluster.retry import Budget, describe
-from hw5hpc.cluster.team import Team, TeamBroken, assembled
-from hw5hpc.engine.distributed import Ranks
-from hw5hpc.store import RunFolder, State, claim
 
 log = logging.getLogger(__name__)
 

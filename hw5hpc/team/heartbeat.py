@@ -19,11 +19,10 @@ import torch
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, Store
 
-from hw5hpc.cluster.rendezvous import Me, RendezvousTimeout, join, one_line
-from hw5hpc.cluster.requeue import TRY_AGAIN
 from hw5hpc.engine.distributed import SOLO, Ranks
 from hw5hpc.engine.precision import pick_device
 from hw5hpc.errors import UserError
+from hw5hpc.team.rendezvous import Me, RendezvousTimeout, join, one_line
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +103,7 @@ class Lookout(threading.Thread):
                 with contextlib.suppress(Exception):
                     self.on_abort(found)
                 # The main thread is stuck in a collective that nobody will end.
-                os._exit(TRY_AGAIN)
+                os._exit(os.EX_TEMPFAIL)
 
     def close(self) -> None:
         self._awake.set()

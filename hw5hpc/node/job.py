@@ -10,9 +10,9 @@ from typing import Any
 import submitit
 from submitit.helpers import DelayedSubmission
 
-from hw5hpc.cluster import requeue
-from hw5hpc.cluster.retry import Budget, last_words
-from hw5hpc.cluster.stop import StopFlag
+from hw5hpc.node import requeue
+from hw5hpc.node.retry import Budget, last_words
+from hw5hpc.node.stop import StopFlag
 from hw5hpc.store import RunFolder, State
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class RunTask:
         self.folders = [str(folder) for folder in folders]
 
     def __call__(self) -> list[str]:
-        from hw5hpc.cluster.team import TeamBroken
+        from hw5hpc.team.heartbeat import TeamBroken
 
         environment = submitit.JobEnvironment()
         stop = StopFlag()
@@ -52,9 +52,9 @@ class RunTask:
 
     def _work(self, environment: Any, stop: Callable[[], bool]) -> tuple[list[State], bool]:
         """Return the states of the runs, and whether any rank was asked to stop."""
-        from hw5hpc.cluster.attempt import Surroundings
-        from hw5hpc.cluster.launch import slurm_team
-        from hw5hpc.cluster.worker import work
+        from hw5hpc.node.attempt import Surroundings
+        from hw5hpc.node.worker import work
+        from hw5hpc.team.assembly import slurm_team
 
         folders, job = [Path(folder) for folder in self.folders], environment.job_id
         with slurm_team(environment, self.processes, folders, self.budget) as team:

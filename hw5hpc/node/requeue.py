@@ -11,10 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from hw5hpc.cluster import retry
+from hw5hpc.node import retry
 
-# What a worker exits with that could not put itself back into the queue (EX_TEMPFAIL).
-TRY_AGAIN = 75
+# What a worker exits with that could not put itself back into the queue.
+TRY_AGAIN = os.EX_TEMPFAIL
 # These end a process that was told to stop before it could listen; nothing is wrong with the run.
 STOPS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP)
 # A process that dies before it looks at its runs must not come back for ever.
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 300.0
 
 def script_lines(python: str, logs: Path) -> list[str]:
     """Return the lines after srun: `$?` is its exit status, 128 + N after the signal N."""
-    command = f"{shlex.quote(python)} -m hw5hpc.cluster.requeue {shlex.quote(str(logs))} $ended"
+    command = f"{shlex.quote(python)} -m hw5hpc.node.requeue {shlex.quote(str(logs))} $ended"
     return [
         "ended=$?",
         f"if [ $ended -gt 128 ] || [ $ended -eq {TRY_AGAIN} ]; then {command}; fi",
