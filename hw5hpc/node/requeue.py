@@ -11,7 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from hw5hpc.node import retry
+from hw5hpc.errors import describe
+from hw5hpc.node import deaths
 
 # What a worker exits with that could not put itself back into the queue.
 TRY_AGAIN = os.EX_TEMPFAIL
@@ -75,12 +76,12 @@ def main(logs: Path, ended: int) -> None:
         return
     if ended != TRY_AGAIN and number not in STOPS:
         try:
-            if len(retry.deaths(logs, job)) >= UNSEEN_DEATHS:
+            if len(deaths.unseen(logs, job)) >= UNSEEN_DEATHS:
                 print(f"not requeued: {UNSEEN_DEATHS + 1} processes died before they began to work")
                 return
-            retry.record_death(logs, job, number)
+            deaths.record(logs, job, number)
         except OSError as error:
-            print(f"not requeued, as the death cannot be noted: {retry.describe(error)}")
+            print(f"not requeued, as the death cannot be noted: {describe(error)}")
             return
     print(f"the process ended with status {ended}; requeued: {put_back(job)}", flush=True)
 
