@@ -1,6 +1,7 @@
-"""The errors that a user's input can cause: each is one clear line, shown without a traceback."""
+"""Errors in one clear line: those that a user's input can cause, and those that end a run."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -15,6 +16,16 @@ class FieldError(ValueError):
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem
+
+
+def describe(error: BaseException) -> str:
+    """Return one line that says why a run ended."""
+    if type(error).__name__ == "OutOfMemoryError":
+        return "the GPU's memory is too small: lower train.batch_size or ask for a larger GPU"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk or quota is full ({error.filename or 'output folder'})"
+    text = " ".join(str(error).split())[:300]
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:

@@ -10,11 +10,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.cluster import plan as planning
 from hw5hpc.cluster import profile as profiles
-from hw5hpc.cluster.freeze import code_hash
 from hw5hpc.cluster.plan import Plan
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.console import DONE, RUN_FAILED, guard, shown
 from hw5hpc.experiments import SCHEMAS
+from hw5hpc.node.code import code_hash
 from hw5hpc.report.figures import check_names
 from hw5hpc.store import Outputs, State
 from hw5hpc.sweep import Sweep, load

@@ -1,1 +1,1 @@
-"""Where runs execute: the plan, Slurm, this machine, and the worker that both call."""
+"""What sends: from a sweep and a profile to jobs in a queue, or to runs on this machine."""

@@ -15,8 +15,9 @@ from rich.progress import (
 )
 
 from hw5hpc.cluster.plan import Plan, register
-from hw5hpc.cluster.retry import Budget
-from hw5hpc.cluster.stop import StopFlag
+from hw5hpc.node.retry import Budget
+from hw5hpc.node.stop import StopFlag
+from hw5hpc.node.task import Task
 from hw5hpc.store import Outputs, State, Status
 
 
@@ -41,22 +42,20 @@ def follow() -> None:
 
 
 def _train(
-    sweep: str, folders: list[Path], report: Callable[[str, Status], None], budget: Budget
+    sweep: str, folders: list[Path], tell: Callable[[str, Status], None], budget: Budget
 ) -> list[State]:
     """Ctrl-C is the user's own; it is in no budget."""
-    from hw5hpc.cluster.attempt import Surroundings
-    from hw5hpc.cluster.launch import torchrun_team
-    from hw5hpc.cluster.worker import work
+    from hw5hpc.node.worker import work
+    from hw5hpc.team.assembly import torchrun_team
 
     stop = StopFlag()
-    before = stop.listen(signal.SIGINT, signal.SIGTERM)
+    handlers = stop.listen(signal.SIGINT, signal.SIGTERM)
     try:
         with torchrun_team() as team:
             sweep, folders = team.ranks.broadcast((sweep, folders))
-            around = Surroundings(sweep, stop=stop, report=report, budget=budget, team=team)
-            states = work(folders, around)
+            states = work(folders, Task(sweep, stop=stop, tell=tell, budget=budget), team)
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
     if stop():
         raise KeyboardInterrupt

@@ -14,11 +14,13 @@ from typing import Any
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-from hw5hpc.cluster import requeue
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
+from hw5hpc.node import requeue
 
 UNLIMITED = 1_000_000
+# What a site gives names to; left out of a request when the profile does.
+NAMED = ("partition", "account", "qos", "constraint")
 
 
 class SlurmError(UserError):
@@ -115,9 +117,7 @@ def preflight(profile: Profile, out: Path) -> None:
 def _check_shared_folder(profile: Profile, out: Path) -> None:
     """Look for a file of the output folder from a node, if one is free at once."""
     words = ["srun", "--immediate=10", "--time=1", "--nodes=1", "--ntasks=1", "--mem=100M"]
-    for name in ("partition", "account", "qos", "constraint"):
-        if getattr(profile, name):
-            words.append(f"--{name}={getattr(profile, name)}")
+    words += _named_flags(profile)
     with tempfile.NamedTemporaryFile(dir=out, prefix=".seen-from-node-") as probe:
         command = f"test -e {shlex.quote(probe.name)} && echo seen || echo unseen"
         try:
@@ -138,28 +138,41 @@ def _resource_flags(profile: Profile) -> list[str]:
     ]
     if profile.gpus_per_node:
         flags.append(f"--gpus-per-node={profile.gpus_per_node}")
-    named = ("partition", "account", "qos", "constraint")
-    return flags + [
-        f"--{name}={getattr(profile, name)}" for name in named if getattr(profile, name)
-    ]
+    return flags + _named_flags(profile)
 
 
-def executor(
+def _named_flags(profile: Profile) -> list[str]:
+    return [f"--{name}={getattr(profile, name)}" for name in NAMED if getattr(profile, name)]
+
+
+def make_executor(
     profile: Profile,
     folder: Path,
     code: Path,
     name: str,
     after: Sequence[str] = (),
-    revive: bool = False,
+    requeue_killed: bool = False,
 ) -> submitit.SlurmExecutor:
     """Return an executor whose jobs run the code frozen at `code`, after the jobs `after` ended.
 
-    With `revive`, a job whose process is killed goes back into the queue (see requeue.py).
+    With `requeue_killed`, a job whose process is killed goes back into the queue (node.requeue).
     """
-    made = submitit.SlurmExecutor(folder=folder, max_num_timeout=UNLIMITED)
+    executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=UNLIMITED)
+    parameters = _parameters(profile, code) | {"job_name": name}
+    if requeue_killed:
+        parameters["teardown"] = requeue.script_lines(sys.executable, folder)
+    if after:
+        parameters["dependency"] = "afterany:" + ":".join(after)
+    executor.update_parameters(**parameters)
+    # submitit's default wckey is refused by sites that check them.
+    executor.parameters["wckey"] = None
+    return executor
+
+
+def _parameters(profile: Profile, code: Path) -> dict[str, Any]:
+    """Return the profile in submitit's words."""
     quoted = shlex.quote(str(code))
     parameters: dict[str, Any] = {
-        "job_name": name,
         "time": profile.minutes,
         "mem": f"{profile.mem_gb}GB",
         "nodes": profile.nodes,
@@ -174,17 +187,8 @@ def executor(
     }
     if profile.gpus_per_node:
         parameters["gpus_per_node"] = profile.gpus_per_node
-    for key in ("partition", "account", "qos", "constraint"):
-        if getattr(profile, key):
-            parameters[key] = getattr(profile, key)
-    if revive:
-        parameters["teardown"] = requeue.script_lines(sys.executable, folder)
-    if after:
-        parameters["dependency"] = "afterany:" + ":".join(after)
-    made.update_parameters(**parameters)
-    # submitit's default wckey is refused by sites that check them.
-    made.parameters["wckey"] = None
-    return made
+    named = {name: getattr(profile, name) for name in NAMED}
+    return parameters | {name: value for name, value in named.items() if value}
 
 
 def _srun_args(profile: Profile) -> list[str]:
@@ -196,16 +200,16 @@ def _srun_args(profile: Profile) -> list[str]:
     return words
 
 
-def script(made: submitit.SlurmExecutor, tasks: int) -> str:
+def script(executor: submitit.SlurmExecutor, tasks: int) -> str:
     """Return the sbatch script for an array of this many tasks, exactly as it would be sent."""
     if tasks > 1:
-        made.parameters["map_count"] = tasks
-    text: str = made._make_submission_file_text(made._submitit_command_str, "preview")
-    made.parameters.pop("map_count", None)
+        executor.parameters["map_count"] = tasks
+    text: str = executor._make_submission_file_text(executor._submitit_command_str, "preview")
+    executor.parameters.pop("map_count", None)
     return text
 
 
-def submit(made: submitit.SlurmExecutor, tasks: Sequence[Any], largest: int) -> list[str]:
+def submit(executor: submitit.SlurmExecutor, tasks: Sequence[Any], largest: int) -> list[str]:
     """Send tasks as arrays of at most `largest`, and return one job id a task.
 
     Raises:
@@ -215,11 +219,11 @@ def submit(made: submitit.SlurmExecutor, tasks: Sequence[Any], largest: int) -> 
     try:
         # A folder for each job would come too late for one that starts at once: Slurm ends a job
         # whose log it cannot open. So all files lie in one folder, made before.
-        Path(made.folder).mkdir(parents=True, exist_ok=True)
+        Path(executor.folder).mkdir(parents=True, exist_ok=True)
         with _clean_environment():
             for start in range(0, len(tasks), largest):
                 chunk = tasks[start : start + largest]
-                ids += [job.job_id for job in made.submit_array(chunk)]
+                ids += [job.job_id for job in executor.submit_array(chunk)]
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
         cancel(ids)
         last = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

@@ -12,8 +12,8 @@ from hw5hpc.cluster import slurm
 from hw5hpc.cluster.freeze import freeze
 from hw5hpc.cluster.plan import Item, Plan, pack, register
 from hw5hpc.cluster.profile import Profile
-from hw5hpc.cluster.retry import Budget
-from hw5hpc.cluster.tasks import ReportTask, RunTask
+from hw5hpc.node.job import ReportJob, TrainingJob
+from hw5hpc.node.retry import Budget
 from hw5hpc.store import Outputs, RunFolder, State
 
 
@@ -102,7 +102,10 @@ class _Sender:
 
     def executor(self, after: Sequence[str]) -> Any:
         name = f"hw5hpc.{self._sweep.name}"
-        return slurm.executor(self._profile, self._sweep.logs, self._code, name, after, revive=True)
+        logs = self._sweep.logs
+        return slurm.make_executor(
+            self._profile, logs, self._code, name, after, requeue_killed=True
+        )
 
     def send(self, items: Sequence[Item], after: Sequence[str]) -> list[str]:
         """Send the runs of one shape and mark each as queued under its job's id."""
@@ -112,7 +115,7 @@ class _Sender:
         folders = [[self._outputs.run(item.id).path for item in group] for group in groups]
         name, processes = self._sweep.name, self._profile.processes
         budget = Budget(self._profile.max_crashes, self._profile.max_stops)
-        tasks = [RunTask(name, group, budget, processes) for group in folders]
+        tasks = [TrainingJob(name, group, budget, processes) for group in folders]
         jobs = slurm.submit(self.executor(after), tasks, slurm.max_array_size())
         for job, group in zip(jobs, groups, strict=True):
             for item in group:
@@ -121,8 +124,7 @@ class _Sender:
 
     def send_report(self, after: Sequence[str]) -> str:
         small = dataclasses.replace(self._profile, gpus_per_node=0, nodes=1, tasks_per_node=1)
-        made = slurm.executor(
-            small, self._sweep.logs, self._code, f"hw5hpc.{self._sweep.name}.report", after
-        )
-        task = ReportTask(self._outputs.root, self._sweep.name)
-        return slurm.submit(made, [task], 1)[0]
+        name = f"hw5hpc.{self._sweep.name}.report"
+        executor = slurm.make_executor(small, self._sweep.logs, self._code, name, after)
+        task = ReportJob(self._outputs.root, self._sweep.name)
+        return slurm.submit(executor, [task], 1)[0]

@@ -73,8 +73,8 @@ def measure(way: Way, steps: int, only: str) -> Times:
 
 def work(steps: int, only: str, out: Path) -> None:
     """Be one of the processes: train each case, and let the first one write its times."""
-    from hw5hpc.cluster.launch import torchrun_team
     from hw5hpc.engine.precision import pick_device
+    from hw5hpc.team.assembly import torchrun_team
 
     with torchrun_team() as team:
         device = pick_device(team.ranks.local)

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from hw5hpc.cluster.attempt import Surroundings
-from hw5hpc.cluster.retry import Budget, describe
-from hw5hpc.cluster.worker import work
 from hw5hpc.data.load import load
 from hw5hpc.engine import checkpoint
+from hw5hpc.errors import describe
 from hw5hpc.experiments import SCHEMAS, rebuild
 from hw5hpc.experiments.classifier.train import Classifier
+from hw5hpc.node.retry import Budget
+from hw5hpc.node.task import Task
+from hw5hpc.node.worker import work
 from hw5hpc.store import Outputs, RunFolder, State, Status, claim, files
 from hw5hpc.sweep import run_id
 from hw5hpc.sweep.point import flatten
@@ -36,13 +37,13 @@ def outputs(tmp_path: Path) -> Outputs:
     return Outputs(tmp_path)
 
 
-def around(stop: Callable[[], bool] = lambda: False) -> Surroundings:
-    return Surroundings("test", stop=stop)
+def task(stop: Callable[[], bool] = lambda: False) -> Task:
+    return Task("test", stop=stop)
 
 
 def test_a_run_ends_with_everything_on_disk(outputs: Outputs) -> None:
     run = prepare(outputs)
-    assert work([run.path], around()) == [State.FINISHED]
+    assert work([run.path], task()) == [State.FINISHED]
     result = run.result()
     assert result is not None
     assert 0 <= result["metrics"]["test_accuracy"] <= 1
@@ -66,22 +67,22 @@ def test_the_state_is_on_disk_before_wandb_is_waited_for(
         seen.append(run.status().state)
 
     monkeypatch.setattr(Tracker, "finish", finish)
-    work([run.path], around(stop=lambda: stopped and run.status().epoch > 0))
+    work([run.path], task(stop=lambda: stopped and run.status().epoch > 0))
     assert seen[0] is (State.INTERRUPTED if stopped else State.FINISHED)
 
 
 def test_a_finished_run_is_not_run_again(outputs: Outputs) -> None:
     run = prepare(outputs)
-    work([run.path], around())
+    work([run.path], task())
     before = (run.path / "result.json").stat().st_mtime_ns
-    assert work([run.path], around()) == [State.FINISHED]
+    assert work([run.path], task()) == [State.FINISHED]
     assert (run.path / "result.json").stat().st_mtime_ns == before
 
 
 def test_a_run_of_somebody_else_is_left_alone(outputs: Outputs) -> None:
     run = prepare(outputs)
     assert claim(run) is not None
-    assert work([run.path], around()) == [State.RUNNING]
+    assert work([run.path], task()) == [State.RUNNING]
     assert run.metrics() == []
 
 
@@ -89,13 +90,13 @@ def test_a_changed_config_is_refused(outputs: Outputs) -> None:
     run = prepare(outputs)
     path = run.path / "config.yaml"
     path.write_text(path.read_text().replace("seed: 0", "seed: 1"))
-    assert work([run.path], around()) == [State.FAILED]
+    assert work([run.path], task()) == [State.FAILED]
     assert "config.yaml was changed" in run.status().reason
 
 
 def test_a_missing_prerequisite_is_said(outputs: Outputs) -> None:
     run = prepare(outputs, "gan", **{"train.epochs": 1})
-    assert work([run.path], around()) == [State.FAILED]
+    assert work([run.path], task()) == [State.FAILED]
     assert "its classifier, run" in run.status().reason
 
 
@@ -117,10 +118,10 @@ def test_a_crash_is_retried_and_ends_the_same(
     outputs: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     straight = prepare(Outputs(tmp_path / "straight"))
-    work([straight.path], around())
+    work([straight.path], task())
     break_step(monkeypatch, RuntimeError("boom"), times=2)
     run = prepare(outputs)
-    assert work([run.path], around()) == [State.FINISHED]
+    assert work([run.path], task()) == [State.FINISHED]
     assert run.metrics_path.read_bytes() == straight.metrics_path.read_bytes()
 
 
@@ -129,7 +130,7 @@ def test_too_many_crashes_fail_with_a_reason_and_the_next_run_goes_on(
 ) -> None:
     tries = break_step(monkeypatch, RuntimeError("boom"), times=3)
     first, second = prepare(outputs), prepare(outputs, seed=1)
-    assert work([first.path, second.path], around()) == [State.FAILED, State.FINISHED]
+    assert work([first.path, second.path], task()) == [State.FAILED, State.FINISHED]
     assert first.status().reason == "RuntimeError: boom (3 times in a row; max_crashes is 2)"
     assert tries == [3]
 
@@ -150,7 +151,7 @@ def test_reasons_are_one_line(error: Exception, words: str) -> None:
 def test_a_full_disk_fails_at_once(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
     break_step(monkeypatch, OSError(errno.ENOSPC, "No space left on device"), times=1)
     run = prepare(outputs)
-    assert work([run.path], around()) == [State.FAILED]
+    assert work([run.path], task()) == [State.FAILED]
     assert "disk or quota is full" in run.status().reason
 
 
@@ -158,13 +159,13 @@ def test_a_stop_leaves_a_checkpoint_and_the_next_turn_ends_the_same(
     outputs: Outputs, tmp_path: Path
 ) -> None:
     straight = prepare(Outputs(tmp_path / "straight"))
-    work([straight.path], around())
+    work([straight.path], task())
     looks = iter([False] * 6 + [True] * 99)
     run = prepare(outputs)
-    assert work([run.path], around(lambda: next(looks))) == [State.INTERRUPTED]
+    assert work([run.path], task(lambda: next(looks))) == [State.INTERRUPTED]
     assert run.checkpoint.exists()
     assert run.status().reason == "stopped by a signal"
-    assert work([run.path], around()) == [State.FINISHED]
+    assert work([run.path], task()) == [State.FINISHED]
     assert run.metrics_path.read_bytes() == straight.metrics_path.read_bytes()
     first, second = (checkpoint.read_weights(r.weights) for r in (run, straight))
     assert all(torch.equal(first[name], second[name]) for name in second)
@@ -176,12 +177,12 @@ def test_a_failed_run_waits_until_it_is_submitted_again(
     """A task that comes back for its other runs must not spend hours on a failed one."""
     tries = break_step(monkeypatch, RuntimeError("boom"), times=99)
     run = prepare(outputs)
-    assert work([run.path], around()) == [State.FAILED]
+    assert work([run.path], task()) == [State.FAILED]
     before = tries[0]
-    assert work([run.path], around()) == [State.FAILED]
+    assert work([run.path], task()) == [State.FAILED]
     assert tries[0] == before
     run.set_status(run.status().to(State.QUEUED, crashes=0))
-    work([run.path], around())
+    work([run.path], task())
     assert tries[0] > before
 
 
@@ -192,14 +193,14 @@ def turn_after_a_death(run: RunFolder, epoch: int, **others: Any) -> State:
     """One turn of job 7 after a turn that died at work on this run in this epoch."""
     status = run.status().to(State.RUNNING, job="7", epoch=epoch)
     run.set_status(status)
-    (state,) = work([run.path], Surroundings("test", "7", killed=KILLED, **others))
+    (state,) = work([run.path], Task("test", "7", killed=KILLED, **others))
     return state
 
 
 def test_a_run_that_always_kills_its_process_ends_failed(
     outputs: Outputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped = Surroundings("test", "7", stop=lambda: True)
+    stopped = Task("test", "7", stop=lambda: True)
     run = prepare(outputs)
     for _ in range(2):
         assert turn_after_a_death(run, 1, stop=_second_look()) is State.INTERRUPTED
@@ -218,8 +219,8 @@ def test_only_the_run_that_was_at_work_is_blamed(outputs: Outputs) -> None:
     waiting.set_status(Status().to(State.QUEUED))
     other.set_status(Status().to(State.RUNNING, job="8"))
     lost.set_status(Status().to(State.RUNNING, job="7"))
-    work([lost.path], Surroundings("test", "7"))
-    work([waiting.path, other.path], Surroundings("test", "7", killed=KILLED))
+    work([lost.path], Task("test", "7"))
+    work([waiting.path, other.path], Task("test", "7", killed=KILLED))
     assert [run.status().crashes for run in (waiting, other, lost)] == [0, 0, 0]
 
 
@@ -236,7 +237,7 @@ def test_a_worker_that_lost_its_claim_writes_nothing_more(
         return real(self, epoch, index)
 
     monkeypatch.setattr(Classifier, "step", step)
-    assert work([run.path], around()) == [State.RUNNING]
+    assert work([run.path], task()) == [State.RUNNING]
     assert len(run.metrics()) == 1
     assert run.status().reason == "the other's"
     assert run.result() is None
@@ -251,7 +252,7 @@ def test_trouble_after_the_result_does_not_undo_it(
 
     monkeypatch.setattr(checkpoint, "remove", refuse)
     run = prepare(outputs)
-    assert work([run.path], around()) == [State.FINISHED]
+    assert work([run.path], task()) == [State.FINISHED]
     assert run.status().state is State.FINISHED
 
 
@@ -260,18 +261,18 @@ def test_out_of_gpu_memory_is_tried_again_and_then_said(
 ) -> None:
     tries = break_step(monkeypatch, torch.cuda.OutOfMemoryError("CUDA out of memory"), times=9)
     first, second = prepare(outputs), prepare(outputs, seed=1)
-    assert work([first.path], around()) == [State.FAILED]
+    assert work([first.path], task()) == [State.FAILED]
     assert "lower train.batch_size" in first.status().reason
     assert tries == [3]
     monkeypatch.undo()
-    assert work([second.path], around()) == [State.FINISHED]
+    assert work([second.path], task()) == [State.FINISHED]
 
 
 def test_stops_are_counted_when_they_are_limited(outputs: Outputs) -> None:
     run = prepare(outputs)
     budget = Budget(stops=1)
     for expected in (State.INTERRUPTED, State.FAILED):
-        stop = Surroundings("test", stop=_second_look(), budget=budget)
+        stop = Task("test", stop=_second_look(), budget=budget)
         assert work([run.path], stop) == [expected]
     assert run.status().reason == "stopped by a signal 2 times; max_stops is 1"
 

@@ -14,17 +14,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hw5hpc.cluster import attempt, rendezvous, team
-from hw5hpc.cluster.attempt import Surroundings
-from hw5hpc.cluster.rendezvous import Me, meet_by_file
-from hw5hpc.cluster.worker import work
 from hw5hpc.engine.distributed import Ranks
 from hw5hpc.errors import UserError
 from hw5hpc.experiments import rebuild
 from hw5hpc.experiments.ring.train import Ring
+from hw5hpc.node import attempt
+from hw5hpc.node.task import Task
+from hw5hpc.node.worker import work
 from hw5hpc.store import Outputs
 from hw5hpc.sweep import run_id
 from hw5hpc.sweep.point import flatten
+from hw5hpc.team import assembly, heartbeat, rendezvous
+from hw5hpc.team.rendezvous import Member, meet_by_file
 
 CONFIG = {"train.epochs": 4, "train.batch_size": 9, "ring.steps_per_epoch": 4, "ring.samples": 20}
 
@@ -55,7 +56,7 @@ def main() -> None:
         int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], int(sys.argv[5]),
     )  # fmt: skip
     # The same waits, shorter: a test should not take a minute to see what takes seconds.
-    rendezvous.JOIN_SECONDS, team.SILENT, team.GRACE_SECONDS = 60.0, 8.0, 2.0
+    rendezvous.JOIN_SECONDS, heartbeat.SILENT, heartbeat.GRACE_SECONDS = 60.0, 8.0, 2.0
     real = Ring.step
 
     def step(self: Ring, epoch: int, index: int) -> Any:
@@ -65,17 +66,17 @@ def main() -> None:
 
     Ring.step = step  # type: ignore[method-assign]
     if how == "unreachable":
-        team.CONNECT_SECONDS = 2.0
+        assembly.CONNECT_SECONDS = 2.0
         if rank == victim:
             os.environ["GLOO_SOCKET_IFNAME"] = "none0"
     if how == "unprepared" and rank == victim:
         attempt.weights_of_prerequisites = unreadable  # type: ignore[assignment]
 
-    def meet(me: Me) -> Any:
-        return meet_by_file(me, folder / f"address.{how}.json")
+    def meet(member: Member) -> Any:
+        return meet_by_file(member, folder / f"address.{how}.json")
 
-    with team.assembled(Ranks(rank, size, rank), "localhost", meet) as together:
-        print(work([prepare(folder)], Surroundings("test", team=together)))
+    with assembly.assembled(Ranks(rank, size, rank), "localhost", meet) as team:
+        print(work([prepare(folder)], Task("test"), team))
         if how == "linger" and rank == victim:
             time.sleep(8)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hw5hpc.cluster.freeze import ROOT, code_hash, git_state
+from hw5hpc.node.code import ROOT, code_hash, git_state
 
 
 def device_name(device: torch.device) -> str:

@@ -9,20 +9,18 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from torch.distributed import HashStore
 
-from hw5hpc.cluster import rendezvous
-from hw5hpc.cluster.attempt import Surroundings
-from hw5hpc.cluster.launch import slurm_team
-from hw5hpc.cluster.rendezvous import Me, RendezvousError, join, meet_by_file, torchrun_ranks
-from hw5hpc.cluster.retry import Budget
-from hw5hpc.cluster.team import Lookout, TeamBroken
-from hw5hpc.cluster.worker import work
 from hw5hpc.engine.distributed import Ranks
-from hw5hpc.store import Outputs, RunFolder, State, Status, claim
+from hw5hpc.node.task import Task
+from hw5hpc.node.worker import work
+from hw5hpc.store import Outputs, RunFolder, State
+from hw5hpc.team import rendezvous
+from hw5hpc.team.assembly import torchrun_ranks
+from hw5hpc.team.heartbeat import Heartbeat
+from hw5hpc.team.rendezvous import Member, RendezvousError, join, meet_by_file
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("one_rank.py")
@@ -77,7 +75,7 @@ def test_a_dying_rank_ends_the_others_with_its_error_first(
         assert (left.status().crashes, words in left.status().reason) == (1, True)
     # What is left can be continued, here by one process alone.
     assert left.checkpoint.exists()
-    assert work([left.path], Surroundings("test")) == [State.FINISHED]
+    assert work([left.path], Task("test")) == [State.FINISHED]
     assert [row["epoch"] for row in left.metrics()] == [1, 2, 3, 4]
 
 
@@ -106,11 +104,11 @@ def test_a_rank_that_was_stopped_for_a_while_does_not_take_itself_for_dead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its own last sign of life is as old as the stop; the others have shown theirs since."""
-    monkeypatch.setattr("hw5hpc.cluster.team.SILENT_AFTER_ERROR", 0.5)
-    store, everyone = HashStore(), [Me(0, 2, "a"), Me(1, 2, "b")]
+    monkeypatch.setattr("hw5hpc.team.heartbeat.SILENT_AFTER_ERROR", 0.5)
+    store, everyone = HashStore(), [Member(0, 2, "a"), Member(1, 2, "b")]
     for rank in range(2):
         store.set(f"beat/{rank}", "1")
-    lookout = Lookout(store, everyone, 0)
+    heartbeat = Heartbeat(store, everyone, 0)
     over = threading.Event()
 
     def live() -> None:
@@ -121,7 +119,7 @@ def test_a_rank_that_was_stopped_for_a_while_does_not_take_itself_for_dead(
 
     other = threading.Thread(target=live)
     other.start()
-    said = lookout.verdict(RuntimeError("connection reset"), "RuntimeError: connection reset")
+    said = heartbeat.verdict(RuntimeError("connection reset"), "RuntimeError: connection reset")
     over.set()
     other.join()
     assert said == "rank 0 on a: RuntimeError: connection reset"
@@ -150,13 +148,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendezvous, "RESOLVE_SECONDS", 1.0)
 
 
-def both(first: Me, second: Me, path: Path) -> list[str]:
+def both(first: Member, second: Member, path: Path) -> list[str]:
     """Let two processes (here threads) meet and join; return their errors."""
     errors = ["", ""]
 
-    def one(index: int, me: Me) -> None:
+    def one(index: int, member: Member) -> None:
         try:
-            join(meet_by_file(me, path), me)
+            join(meet_by_file(member, path), member)
         except RendezvousError as error:
             errors[index] = str(error)
 
@@ -172,15 +170,15 @@ def both(first: Me, second: Me, path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("first", "second", "words"),
     [
-        (Me(0, 2, "localhost"), Me(1, 2, "localhost"), ""),
-        (Me(0, 2, "localhost"), Me(1, 3, "localhost"), "wrong world size"),
-        (Me(0, 3, "localhost"), Me(1, 3, "localhost"), "2 of 3 processes came"),
-        (Me(0, 2, "localhost", "a"), Me(1, 2, "localhost"), "trains on"),
-        (Me(0, 2, "localhost", "a"), Me(1, 2, "localhost", "a"), "would share the GPU a"),
+        (Member(0, 2, "localhost"), Member(1, 2, "localhost"), ""),
+        (Member(0, 2, "localhost"), Member(1, 3, "localhost"), "wrong world size"),
+        (Member(0, 3, "localhost"), Member(1, 3, "localhost"), "2 of 3 processes came"),
+        (Member(0, 2, "localhost", "a"), Member(1, 2, "localhost"), "trains on"),
+        (Member(0, 2, "localhost", "a"), Member(1, 2, "localhost", "a"), "would share the GPU a"),
     ],
 )
 def test_what_does_not_fit_is_said_on_every_rank(
-    tmp_path: Path, first: Me, second: Me, words: str
+    tmp_path: Path, first: Member, second: Member, words: str
 ) -> None:
     for error in both(first, second, tmp_path / "address.json"):
         assert (words in error) if words else not error
@@ -193,9 +191,9 @@ def test_a_host_that_cannot_be_resolved_is_named_in_time(tmp_path: Path) -> None
     path.write_text('{"host": "no-such-host.invalid", "port": 1}')
     began = time.monotonic()
     with pytest.raises(RendezvousError, match=r"rank 1 on n2 cannot resolve .*no-such-host"):
-        meet_by_file(Me(1, 2, "n2"), path)
+        meet_by_file(Member(1, 2, "n2"), path)
     with pytest.raises(RendezvousError, match=r"rank 0 on no-such-host.invalid cannot resolve"):
-        meet_by_file(Me(0, 2, "no-such-host.invalid"), path)
+        meet_by_file(Member(0, 2, "no-such-host.invalid"), path)
     assert time.monotonic() - began < 60
 
 
@@ -206,12 +204,12 @@ def test_the_waits_of_a_rendezvous_stay_below_a_minute() -> None:
 @pytest.mark.usefixtures("impatient")
 def test_an_address_that_does_not_come_is_said_with_its_file(tmp_path: Path) -> None:
     with pytest.raises(RendezvousError, match=r"rank 0 did not write .*address.json"):
-        meet_by_file(Me(1, 2, "n2"), tmp_path / "address.json")
+        meet_by_file(Member(1, 2, "n2"), tmp_path / "address.json")
 
 
 def test_tasks_on_one_node_have_ports_of_their_own(tmp_path: Path) -> None:
     host = socket.gethostname()
-    stores = [meet_by_file(Me(0, 2, host), tmp_path / f"{task}.json") for task in range(20)]
+    stores = [meet_by_file(Member(0, 2, host), tmp_path / f"{task}.json") for task in range(20)]
     assert len({store.port for store in stores}) == 20  # type: ignore[attr-defined]
 
 
@@ -232,51 +230,3 @@ def test_torchruns_variables() -> None:
         torchrun_ranks({**TORCHRUN, "RANK": "2"})
     with pytest.raises(RendezvousError, match="invalid literal"):
         torchrun_ranks({**TORCHRUN, "WORLD_SIZE": "two"})
-
-
-def slurm_task(folder: Path, size: int) -> SimpleNamespace:
-    """What rank 0 sees of a job of `size` processes."""
-    paths = SimpleNamespace(folder=folder)
-    return SimpleNamespace(global_rank=0, num_tasks=size, local_rank=0, job_id="7_0", paths=paths)
-
-
-def waiting_run(folder: Path) -> RunFolder:
-    waiting = Outputs(folder).run("r")
-    waiting.set_status(Status(state=State.QUEUED))
-    return waiting
-
-
-def test_another_number_of_tasks_than_was_sent_fails_the_runs(tmp_path: Path) -> None:
-    """Before any training and for good, with the reason in each run's status."""
-    waiting = waiting_run(tmp_path)
-    words = "wrong world size: the task was sent for 4 processes, Slurm started 2"
-    team = slurm_team(slurm_task(tmp_path, 2), 4, [waiting.path], Budget())
-    with pytest.raises(RendezvousError, match=words), team:
-        pytest.fail("it must not begin")
-    assert (waiting.status().state, waiting.status().reason) == (State.FAILED, words)
-
-
-@pytest.mark.usefixtures("impatient")
-def test_a_process_that_does_not_come_counts_as_a_crash(tmp_path: Path) -> None:
-    """What may be a slow node is tried again, as often as the budget allows."""
-    waiting = waiting_run(tmp_path)
-    seen = []
-    for _ in range(2):
-        team = slurm_team(slurm_task(tmp_path, 2), 2, [waiting.path], Budget(crashes=1))
-        with pytest.raises(TeamBroken, match=r"1 of 2 processes came .*missing: rank 1"), team:
-            pytest.fail("it must not begin")
-        seen.append((waiting.status().state, waiting.status().crashes))
-    assert seen == [(State.INTERRUPTED, 1), (State.FAILED, 2)]
-    assert claim(waiting, "another job") is not None
-
-
-@pytest.mark.usefixtures("impatient")
-def test_a_run_of_another_worker_is_not_marked(tmp_path: Path) -> None:
-    waiting = waiting_run(tmp_path)
-    theirs = claim(waiting, "")
-    assert theirs is not None
-    team = slurm_team(slurm_task(tmp_path, 2), 2, [waiting.path], Budget(crashes=0))
-    with pytest.raises(TeamBroken), team:
-        pytest.fail("it must not begin")
-    assert waiting.status().state is State.QUEUED
-    theirs.release()

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from hw5hpc.cluster import follow
-from hw5hpc.cluster.attempt import Surroundings
-from hw5hpc.cluster.worker import work
 from hw5hpc.engine import checkpoint
 from hw5hpc.experiments import rebuild
 from hw5hpc.experiments.classifier.train import Classifier
+from hw5hpc.node.task import Task
+from hw5hpc.node.worker import work
 from hw5hpc.report.aggregate import aggregate
 from hw5hpc.store import Outputs, RunFolder, State
 from hw5hpc.sweep import run_id
@@ -120,20 +120,20 @@ def test_a_run_on_a_full_disk_says_so_and_the_next_one_goes_on(
     outputs = Outputs(disk)
     first, second = prepare(outputs)
     at_step(monkeypatch, 0, lambda: fill(disk))
-    around = Surroundings("test", report=lambda run, status: free_after(disk, run, status.state))
+    task = Task("test", tell=lambda run, status: free_after(disk, run, status.state))
 
     def free_after(disk: Path, run: str, state: State) -> None:
         if run == first.id and state is State.FAILED:
             (disk / "filler").unlink()
 
-    assert work([first.path, second.path], around) == [State.FAILED, State.FINISHED]
+    assert work([first.path, second.path], task) == [State.FAILED, State.FINISHED]
     assert "the disk or quota is full" in first.status().reason
     rows = follow.standings(outputs, outputs.sweep("test"))
     assert "disk or quota is full" in rows[0].status.reason
     assert any("disk or quota is full" in line for line in
                aggregate(outputs, outputs.sweep("test")).missing)  # fmt: skip
     first.set_status(first.status().to(State.QUEUED))
-    assert work([first.path], Surroundings("test")) == [State.FINISHED]
+    assert work([first.path], Task("test")) == [State.FINISHED]
     assert [row["epoch"] for row in first.metrics()] == [1, 2]
 
 
@@ -144,12 +144,12 @@ def test_a_disk_too_full_for_last_words_leaves_an_unknown_that_is_not_failed(
     (run,) = prepare(outputs, 1)
     monkeypatch.setattr(RunFolder, "reserve_room", lambda self: None)
     at_step(monkeypatch, 0, lambda: fill(disk))
-    assert work([run.path], Surroundings("test")) == [State.FAILED]
+    assert work([run.path], Task("test")) == [State.FAILED]
     (row,) = follow.standings(outputs, outputs.sweep("test"))
     assert row.status.state is State.LOST
     assert "submit again" in row.status.reason
     (disk / "filler").unlink()
-    assert work([run.path], Surroundings("test")) == [State.FINISHED]
+    assert work([run.path], Task("test")) == [State.FINISHED]
 
 
 def test_a_folder_that_becomes_read_only(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,15 +161,15 @@ def test_a_folder_that_becomes_read_only(disk: Path, monkeypatch: pytest.MonkeyP
 
     at_step(monkeypatch, 0, lambda: remount("ro"))
     try:
-        assert work([run.path], Surroundings("test")) == [State.FAILED]
-        assert work([run.path], Surroundings("test")) == [State.LOST]
+        assert work([run.path], Task("test")) == [State.FAILED]
+        assert work([run.path], Task("test")) == [State.LOST]
         (row,) = follow.standings(outputs, outputs.sweep("test"))
         assert row.status.state is not State.FAILED
     finally:
         remount("rw")
     # On a cluster its process has ended by now; here it is this one, which lives.
     run.claim_path.unlink()
-    assert work([run.path], Surroundings("test")) == [State.FINISHED]
+    assert work([run.path], Task("test")) == [State.FINISHED]
 
 
 def test_submitting_to_a_full_disk_is_one_line(disk: Path, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_data_that_vanish(fashion_mnist: Path, tmp_path: Path) -> None:
     run.create("classifier", flatten(config))
     (other,) = prepare(outputs, 1)
     next(copy.glob("train-images*")).unlink()
-    assert work([run.path, other.path], Surroundings("test")) == [State.FAILED, State.FINISHED]
+    assert work([run.path, other.path], Task("test")) == [State.FAILED, State.FINISHED]
     reason = run.status().reason
     assert "fashion" in reason
     assert len(reason.splitlines()) == 1
@@ -206,7 +206,7 @@ def test_a_run_folder_that_is_deleted_under_its_worker(
     outputs = Outputs(tmp_path)
     first, second = prepare(outputs)
     at_step(monkeypatch, 0, lambda: shutil.rmtree(first.path))
-    states = work([first.path, second.path], Surroundings("test"))
+    states = work([first.path, second.path], Task("test"))
     assert states[1] is State.FINISHED
     assert first.result() is None
     assert aggregate(outputs, outputs.sweep("test")).missing

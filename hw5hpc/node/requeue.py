@@ -11,10 +11,11 @@ import sys
 import time
 from pathlib import Path
 
-from hw5hpc.cluster import retry
+from hw5hpc.errors import describe
+from hw5hpc.node import deaths
 
-# What a worker exits with that could not put itself back into the queue (EX_TEMPFAIL).
-TRY_AGAIN = 75
+# What a worker exits with that could not put itself back into the queue.
+TRY_AGAIN = os.EX_TEMPFAIL
 # These end a process that was told to stop before it could listen; nothing is wrong with the run.
 STOPS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP)
 # A process that dies before it looks at its runs must not come back for ever.
@@ -24,7 +25,7 @@ PATIENCE_SECONDS = 300.0
 
 def script_lines(python: str, logs: Path) -> list[str]:
     """Return the lines after srun: `$?` is its exit status, 128 + N after the signal N."""
-    command = f"{shlex.quote(python)} -m hw5hpc.cluster.requeue {shlex.quote(str(logs))} $ended"
+    command = f"{shlex.quote(python)} -m hw5hpc.node.requeue {shlex.quote(str(logs))} $ended"
     return [
         "ended=$?",
         f"if [ $ended -gt 128 ] || [ $ended -eq {TRY_AGAIN} ]; then {command}; fi",
@@ -75,12 +76,12 @@ def main(logs: Path, ended: int) -> None:
         return
     if ended != TRY_AGAIN and number not in STOPS:
         try:
-            if len(retry.deaths(logs, job)) >= UNSEEN_DEATHS:
+            if len(deaths.unseen(logs, job)) >= UNSEEN_DEATHS:
                 print(f"not requeued: {UNSEEN_DEATHS + 1} processes died before they began to work")
                 return
-            retry.record_death(logs, job, number)
+            deaths.record(logs, job, number)
         except OSError as error:
-            print(f"not requeued, as the death cannot be noted: {retry.describe(error)}")
+            print(f"not requeued, as the death cannot be noted: {describe(error)}")
             return
     print(f"the process ended with status {ended}; requeued: {put_back(job)}", flush=True)
 

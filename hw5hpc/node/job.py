@@ -1,4 +1,4 @@
-"""What submitit runs on a node: the runs of one array task, or the report."""
+"""What submitit calls on a node: the runs of one array task, or the report."""
 
 import logging
 import signal
@@ -10,15 +10,16 @@ from typing import Any
 import submitit
 from submitit.helpers import DelayedSubmission
 
-from hw5hpc.cluster import requeue
-from hw5hpc.cluster.retry import Budget, last_words
-from hw5hpc.cluster.stop import StopFlag
+from hw5hpc.node import deaths, requeue
+from hw5hpc.node.retry import Budget
+from hw5hpc.node.stop import StopFlag
+from hw5hpc.node.task import Task
 from hw5hpc.store import RunFolder, State
 
 log = logging.getLogger(__name__)
 
 
-class RunTask:
+class TrainingJob:
     """One array task: only paths are pickled, the node re-reads and checks the configs.
 
     Slurm starts it once for each of `processes`; they train every run together.
@@ -31,14 +32,14 @@ class RunTask:
         self.folders = [str(folder) for folder in folders]
 
     def __call__(self) -> list[str]:
-        from hw5hpc.cluster.team import TeamBroken
+        from hw5hpc.team.team import TeamBroken
 
         environment = submitit.JobEnvironment()
         stop = StopFlag()
         warning, job = environment._usr_sig(), environment.job_id
-        before = stop.listen(warning, signal.SIGTERM)
+        handlers = stop.listen(warning, signal.SIGTERM)
         try:
-            states, again = self._work(environment, stop)
+            states, again = self.train(environment, stop)
         except TeamBroken:
             states, again = self._states(), True
             # The first rank speaks for all; what has failed for good does not come back.
@@ -46,37 +47,50 @@ class RunTask:
                 raise
         # A job that its user cancelled must not come back.
         if again and _unfinished(states) and requeue.still_running(job):
-            signal.signal(warning, before[warning])
+            signal.signal(warning, handlers[warning])
             _hand_back(warning)
         return [str(state) for state in states]
 
-    def _work(self, environment: Any, stop: Callable[[], bool]) -> tuple[list[State], bool]:
-        """Return the states of the runs, and whether any rank was asked to stop."""
-        from hw5hpc.cluster.attempt import Surroundings
-        from hw5hpc.cluster.launch import slurm_team
-        from hw5hpc.cluster.worker import work
+    def train(self, environment: Any, stop: Callable[[], bool]) -> tuple[list[State], bool]:
+        """Return the states of the runs, and whether any rank was asked to stop.
+
+        Raises:
+            TeamBroken: a rank failed, died or did not come in time, which counts as a crash.
+            RendezvousError: the ranks are not as many as was asked for, or do not fit together;
+                the runs have failed with this reason.
+        """
+        from hw5hpc.node.worker import count_crash, work
+        from hw5hpc.team.assembly import slurm_ranks, slurm_team
+        from hw5hpc.team.rendezvous import RendezvousError, RendezvousTimeout
+        from hw5hpc.team.team import TeamBroken
 
         folders, job = [Path(folder) for folder in self.folders], environment.job_id
-        with slurm_team(environment, self.processes, folders, self.budget) as team:
-            killed = last_words(environment.paths.folder, job) if team.ranks.first else ""
-            around = Surroundings(
-                self.sweep, job, stop, budget=self.budget, killed=killed, team=team
-            )
-            return work(folders, around), team.ranks.agree(stop())[0]
+        try:
+            with slurm_team(environment, self.processes) as team:
+                killed = deaths.take(environment.paths.folder, job) if team.ranks.first else ""
+                task = Task(self.sweep, job, stop, budget=self.budget, killed=killed)
+                return work(folders, task, team), team.ranks.agree(stop())[0]
+        except RendezvousError as error:
+            may_pass = isinstance(error, RendezvousTimeout)
+            task, ranks = Task(self.sweep, job, budget=self.budget), slurm_ranks(environment)
+            count_crash(folders, task, ranks, str(error), final=not may_pass)
+            if may_pass:
+                raise TeamBroken(str(error)) from error
+            raise
 
     def _states(self) -> list[State]:
         return [RunFolder(Path(folder)).status().state for folder in self.folders]
 
     def checkpoint(self) -> DelayedSubmission:
         folders = [Path(folder) for folder in self.folders]
-        return DelayedSubmission(RunTask(self.sweep, folders, self.budget, self.processes))
+        return DelayedSubmission(TrainingJob(self.sweep, folders, self.budget, self.processes))
 
 
 def _unfinished(states: Sequence[State]) -> bool:
     return any(not state.done and state is not State.FAILED for state in states)
 
 
-class ReportTask:
+class ReportJob:
     """The last job of a sweep: aggregate whatever has finished."""
 
     def __init__(self, out: Path, sweep: str) -> None:
@@ -90,7 +104,7 @@ class ReportTask:
         return str(aggregate(outputs, outputs.sweep(self.sweep)).index)
 
     def checkpoint(self) -> DelayedSubmission:
-        return DelayedSubmission(ReportTask(Path(self.out), self.sweep))
+        return DelayedSubmission(ReportJob(Path(self.out), self.sweep))
 
 
 def _hand_back(warning: int) -> None:

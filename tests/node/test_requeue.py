@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hw5hpc.cluster import requeue, retry, slurm
+from hw5hpc.cluster import slurm
 from hw5hpc.cluster.profile import Profile
+from hw5hpc.node import deaths, requeue
 
 ROOT = Path(__file__).resolve().parents[2]
 SCONTROL = """#!/bin/sh
@@ -23,7 +24,7 @@ fi
 
 
 class Fake:
-    """A job's surroundings: its log folder and a scontrol with one answer."""
+    """A job's log folder, and a scontrol with one answer."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.logs = folder, folder / "logs"
@@ -61,7 +62,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
 def test_a_killed_process_goes_back_and_its_death_is_noted(fake: Fake, ended: int) -> None:
     assert fake.script(ended) == ended
     assert fake.requeued == 1
-    assert [row["signal"] for row in retry.deaths(fake.logs, "7_2")] == [ended - 128]
+    assert [row["signal"] for row in deaths.unseen(fake.logs, "7_2")] == [ended - 128]
 
 
 @pytest.mark.parametrize("ended", [0, 1, 2])
@@ -75,7 +76,7 @@ def test_a_stop_goes_back_and_is_no_death(fake: Fake, ended: int) -> None:
     """TERM or USR2 before the worker could listen, or a worker that could not requeue itself."""
     requeue.main(fake.logs, ended)
     assert fake.requeued == 1
-    assert retry.deaths(fake.logs, "7_2") == []
+    assert deaths.unseen(fake.logs, "7_2") == []
 
 
 @pytest.mark.parametrize("state", ["CANCELLED", "COMPLETING", "PENDING", "PREEMPTED", "TIMEOUT"])
@@ -83,7 +84,7 @@ def test_only_a_job_that_still_runs_goes_back(fake: Fake, state: str) -> None:
     fake.state(state)
     requeue.main(fake.logs, 137)
     assert fake.requeued == 0
-    assert retry.deaths(fake.logs, "7_2") == []
+    assert deaths.unseen(fake.logs, "7_2") == []
 
 
 def test_a_controller_that_is_away_is_asked_again(fake: Fake) -> None:
@@ -105,7 +106,7 @@ def test_a_death_that_cannot_be_counted_is_not_retried(fake: Fake) -> None:
 
 
 def test_it_starts_without_torch(fake: Fake) -> None:
-    code = "import sys, hw5hpc.cluster.requeue; print({'torch', 'submitit'} & set(sys.modules))"
+    code = "import sys, hw5hpc.node.requeue; print({'torch', 'submitit'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "set()", done.stderr
 
@@ -115,5 +116,5 @@ def test_a_python_in_a_folder_with_a_space_is_found(
 ) -> None:
     (fake.folder / "srun").touch(0o755)
     monkeypatch.setattr(sys, "executable", "/my files/python")
-    made = slurm.executor(Profile(), tmp_path, tmp_path, "name", revive=True)
-    assert "then '/my files/python' -m hw5hpc.cluster.requeue" in slurm.script(made, 1)
+    executor = slurm.make_executor(Profile(), tmp_path, tmp_path, "name", requeue_killed=True)
+    assert "then '/my files/python' -m hw5hpc.node.requeue" in slurm.script(executor, 1)

@@ -1,15 +1,12 @@
 """The two budgets: crashes that get no further, and stops by a signal."""
 
 import errno
-from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw5hpc.cluster import retry
-from hw5hpc.cluster.retry import Budget, after_crash, after_stop, is_final
 from hw5hpc.data.find import DataError
+from hw5hpc.node.retry import Budget, after_crash, after_stop, is_final
 from hw5hpc.store import State, Status
 
 
@@ -70,18 +67,3 @@ def test_stops_are_free_unless_they_are_limited() -> None:
         State.FAILED,
         "stopped by a signal 2 times; max_stops is 1",
     )
-
-
-def test_a_death_is_told_once(tmp_path: Path) -> None:
-    assert retry.last_words(tmp_path, "7_1") == ""
-    retry.record_death(tmp_path, "7_1", 11)
-    assert retry.last_words(tmp_path, "7_1") == "its process was killed by SIGSEGV"
-    assert retry.last_words(tmp_path, "7_1") == ""
-    retry.record_death(tmp_path, "7_1", 9)
-    assert "out of memory" in retry.last_words(tmp_path, "7_1")
-
-
-@pytest.mark.parametrize("number", [0, 99, -1])
-def test_a_strange_signal_is_still_told(tmp_path: Path, number: int) -> None:
-    retry.record_death(tmp_path, "7_1", number)
-    assert str(number) in retry.last_words(tmp_path, "7_1")

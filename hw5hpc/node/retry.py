@@ -1,15 +1,10 @@
 """How often a run is tried again: one budget for crashes, another for stops by a signal."""
 
 import errno
-import signal
-import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from hw5hpc.errors import UserError
 from hw5hpc.store import State, Status
-from hw5hpc.store.files import append_json_line, read_json_lines
 
 # What trying again does not mend; an input or output error of a busy file server may pass.
 LASTING = (
@@ -54,47 +49,3 @@ def is_final(error: BaseException) -> bool:
     """Whether a run that ended so would only end so again."""
     lasting = isinstance(error, OSError) and error.errno in LASTING
     return lasting or isinstance(error, UserError)
-
-
-def describe(error: BaseException) -> str:
-    """Return one line that says why a run ended."""
-    if type(error).__name__ == "OutOfMemoryError":
-        return "the GPU's memory is too small: lower train.batch_size or ask for a larger GPU"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk or quota is full ({error.filename or 'output folder'})"
-    text = " ".join(str(error).split())[:300]
-    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
-
-
-def _deaths_path(logs: Path, job: str) -> Path:
-    return logs / f"{job}_deaths.jsonl"
-
-
-def record_death(logs: Path, job: str, number: int) -> None:
-    """Note beside a job's log that a signal ended its process.
-
-    Raises:
-        OSError: it cannot be written, so the deaths cannot be counted.
-    """
-    append_json_line(_deaths_path(logs, job), {"signal": number, "time": time.time()})
-
-
-def deaths(logs: Path, job: str) -> list[dict[str, Any]]:
-    """Return the deaths that no later turn of the job has seen."""
-    return [row for row in read_json_lines(_deaths_path(logs, job)) if isinstance(row, dict)]
-
-
-def last_words(logs: Path, job: str) -> str:
-    """Return what ended this job's turn before ('' unless a signal did), and forget it."""
-    try:
-        found = deaths(logs, job)
-        _deaths_path(logs, job).unlink(missing_ok=True)
-    except OSError:
-        found = []
-    if not found:
-        return ""
-    number = int(found[-1].get("signal", 0))
-    known = number in signal.valid_signals()
-    name = signal.Signals(number).name if known else f"signal {number}"
-    memory = "; was it out of memory?" if number == signal.SIGKILL else ""
-    return f"its process was killed by {name}{memory}"

@@ -1,0 +1,123 @@
+"""One attempt at one run: from its newest checkpoint to an end or a stop."""
+
+import dataclasses
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from hw5hpc.engine import checkpoint
+from hw5hpc.engine.distributed import Ranks
+from hw5hpc.engine.loop import Outcome, Watch, train
+from hw5hpc.engine.precision import pick_device
+from hw5hpc.experiments import EXPERIMENTS
+from hw5hpc.node.inputs import checked_config, weights_of_prerequisites
+from hw5hpc.node.ledger import Ledger
+from hw5hpc.node.provenance import device_name, provenance
+from hw5hpc.node.task import Task
+from hw5hpc.store import RunFolder, State
+from hw5hpc.team.team import Team
+from hw5hpc.tracking import Tracker
+
+
+def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
+    """Train a run until it ends or is stopped, and return its state.
+
+    Raises:
+        ClaimLost: another worker has taken the run over.
+        Refused: one of several ranks could not prepare it.
+        Exception: whatever else ended the training.
+    """
+    ranks = team.ranks
+    device = pick_device(ranks.local)
+    experiment, config, training = team.prepare(lambda: _prepare(run, device, ranks, ledger))
+    watch = _watch(task, config, ledger)
+    if not ranks.first:
+        return train(training, run, device, watch, ranks).state
+    record = provenance(device, task.sweep, task.job, ranks.size)
+    # Which copy, in words, and the SHA-256 of all its pixels and labels before any limit.
+    record |= {"data_source": training.data_source, "data_sha256": training.data_content}
+    run.set_provenance(record)
+    tracker = _tracker(run, task.sweep, experiment, config, record)
+    try:
+        outcome = train(training, run, device, _tracked(watch, tracker, ledger), ranks)
+        state = _end(run, outcome, training, ledger, _where(device, ranks))
+        # Last, as it may have to wait for W&B: the run's state is on disk by then.
+        tracker.finish(outcome.metrics, exit_code=0 if outcome.state is State.FINISHED else 1)
+        return state
+    finally:
+        tracker.finish({}, exit_code=1)
+
+
+def _prepare(
+    run: RunFolder, device: torch.device, ranks: Ranks, ledger: Ledger
+) -> tuple[str, Any, Any]:
+    """Return (experiment, config, training)."""
+    experiment, config = checked_config(run)
+    ledger.began(epochs=getattr(getattr(config, "train", None), "epochs", 0))
+    weights = weights_of_prerequisites(run, config)
+    training_class = EXPERIMENTS[experiment].load()
+    return experiment, config, training_class(config, device, weights, ranks)
+
+
+def _watch(task: Task, config: Any, ledger: Ledger) -> Watch:
+    minutes: float = getattr(getattr(config, "train", None), "checkpoint_minutes", 5.0)
+    return Watch(
+        stop=task.stop,
+        before_write=ledger.check,
+        progress=lambda epoch, step, metrics: ledger.progressed(epoch, metrics),
+        checkpoint_seconds=60 * minutes,
+    )
+
+
+def _tracked(watch: Watch, tracker: Tracker, ledger: Ledger) -> Watch:
+    """Let each row go to W&B and into the run's status."""
+
+    def row(metrics: dict[str, float], arrays: dict[str, NDArray[Any]]) -> None:
+        tracker.log(metrics, arrays)
+        ledger.progressed(int(metrics["epoch"]), metrics, now=True)
+
+    return dataclasses.replace(watch, row=row)
+
+
+def _tracker(
+    run: RunFolder, sweep: str, experiment: str, config: Any, record: dict[str, Any]
+) -> Tracker:
+    return Tracker(
+        run.path,
+        run.id,
+        group=sweep,
+        job_type=experiment,
+        tags=[sweep, str(record["device"])],
+        config={**dataclasses.asdict(config), "commit": record["commit"]},
+    )
+
+
+def _end(
+    run: RunFolder, outcome: Outcome, training: Any, ledger: Ledger, where: dict[str, Any]
+) -> State:
+    if not outcome.state.done:
+        return ledger.stopped(outcome)
+    ledger.check()
+    weights = {name: tensor.detach().cpu() for name, tensor in training.weights().items()}
+    if weights:
+        checkpoint.write_weights(run.weights, weights)
+    state = ledger.ended(outcome, _result(outcome, training) | where)
+    checkpoint.remove(run)
+    return state
+
+
+def _result(outcome: Outcome, training: Any) -> dict[str, Any]:
+    return {
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "metrics": {k: v for k, v in outcome.metrics.items() if k not in ("epoch", "step")},
+        "seconds": outcome.seconds,
+        "data_source": training.data_source,
+        "class_names": list(training.class_names),
+    }
+
+
+def _where(device: torch.device, ranks: Ranks) -> dict[str, Any]:
+    gpus = ranks.size if device.type == "cuda" else 0
+    return {"device": device_name(device), "devices": gpus}

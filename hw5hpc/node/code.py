@@ -1,0 +1,40 @@
+"""Which version of the code this is: the hash of its files, and its commit."""
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("hw5hpc", "jobs")
+
+
+def sources(root: Path = ROOT) -> list[Path]:
+    return sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
+
+
+def code_hash(root: Path = ROOT) -> str:
+    """Return the first 12 hexadecimal digits of the SHA-256 over all source files."""
+    digest = hashlib.sha256()
+    for path in sources(root):
+        digest.update(str(path.relative_to(root)).encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def git_state(root: Path = ROOT) -> tuple[str, bool]:
+    """Return (commit, whether files differ from it); a frozen copy remembers its own."""
+    remembered = root / "COMMIT"
+    if remembered.exists():
+        commit, state = remembered.read_text().split("\n")[:2]
+        return commit, state == "modified"
+    return _git(root, "rev-parse", "HEAD") or "unknown", bool(_git(root, "status", "--porcelain"))
+
+
+def _git(root: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,23 @@
+"""What one task is: its sweep, its Slurm job, its budget, when it must stop, and who is told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hw5hpc.node.retry import Budget
+from hw5hpc.store import Status
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the runs of one task share; `job` is '' without Slurm.
+
+    `stop` says whether to stop at the next step, `tell` hears each status of a run (its id).
+    `killed` says what ended this job's turn before this one, if a signal killed its process.
+    """
+
+    sweep: str
+    job: str = ""
+    stop: Callable[[], bool] = lambda: False
+    tell: Callable[[str, Status], None] = lambda run, status: None
+    budget: Budget = field(default_factory=Budget)
+    killed: str = ""

@@ -1,0 +1,108 @@
+"""What one task does: claim its runs, train each, and try again after a crash."""
+
+import contextlib
+import gc
+import logging
+import os
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from hw5hpc.engine.distributed import Ranks
+from hw5hpc.errors import describe
+from hw5hpc.node.attempt import attempt
+from hw5hpc.node.ledger import ClaimLost, Ledger
+from hw5hpc.node.retry import is_final
+from hw5hpc.node.task import Task
+from hw5hpc.store import RunFolder, State
+from hw5hpc.team.team import ALONE, Refused, Team, TeamBroken
+
+log = logging.getLogger(__name__)
+
+
+def work(folders: Sequence[Path], task: Task, team: Team = ALONE) -> list[State]:
+    """Train the runs of one task, one after the other; a failure of one leaves the rest going.
+
+    All ranks train every run together.
+
+    Raises:
+        TeamBroken: one of several ranks failed or died.
+    """
+    _use_allotted_cpus()
+    return [_shielded(RunFolder(folder), task, team) for folder in folders]
+
+
+def count_crash(
+    folders: Sequence[Path], task: Task, ranks: Ranks, reason: str, final: bool
+) -> None:
+    """Count a crash of each run that its ranks could not even begin; ended ones are left alone."""
+    for folder in folders:
+        with contextlib.closing(Ledger(RunFolder(folder), task, ranks)) as ledger:
+            to_do, _ = ledger.open()
+            if to_do:
+                ledger.crashed(reason, final)
+
+
+def _use_allotted_cpus() -> None:
+    """Without cgroups torch would start a thread for each core of the node, whoever uses it."""
+    allotted = os.environ.get("SLURM_CPUS_PER_TASK")
+    if allotted:
+        torch.set_num_threads(int(allotted))
+
+
+def _shielded(run: RunFolder, task: Task, team: Team) -> State:
+    try:
+        return _work_on(run, task, team)
+    except OSError as error:
+        log.error("run %s can be neither read nor claimed: %s", run.id, describe(error))
+        return State.LOST
+
+
+def _work_on(run: RunFolder, task: Task, team: Team) -> State:
+    ranks = team.ranks
+    if ranks.agree(task.stop())[0]:
+        return run.status().state
+    with contextlib.closing(Ledger(run, task, ranks)) as ledger:
+        to_do, state = ranks.broadcast(ledger.open())
+        if not to_do:
+            return state
+        train = _with_retries if ranks.alone else _together
+        state = train(run, task, team, ledger)
+    return ranks.broadcast(state)
+
+
+def _with_retries(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
+    """Try again from the last checkpoint after a crash, as often as the budget allows."""
+    while True:
+        try:
+            return attempt(run, task, team, ledger)
+        except ClaimLost:
+            log.warning("run %s was taken over by another worker; left to it", run.id)
+            return State.RUNNING
+        except Exception as error:
+            log.error("run %s: %s\n%s", run.id, describe(error), traceback.format_exc())
+            state = ledger.crashed(describe(error), is_final(error))
+        if state is not State.RUNNING:
+            return state
+        # What the broken attempt held on the GPU would be missing in the next one.
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def _together(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
+    """One attempt of several ranks; after a crash the task has to begin anew to try again."""
+    team.on_abort(ledger.crashed)
+    try:
+        return attempt(run, task, team, ledger)
+    except Refused as error:
+        return ledger.crashed(describe(error), final=True)
+    except ClaimLost as error:
+        raise TeamBroken(team.verdict(error, "another worker has taken the run over")) from error
+    except Exception as error:
+        verdict = team.verdict(error, describe(error))
+        log.error("run %s: %s", run.id, verdict)
+        ledger.crashed(verdict, is_final(error))
+        # Where another rank's death broke a connection here, that is not what to look at.
+        raise TeamBroken(verdict) from (error if describe(error) in verdict else None)

@@ -1,0 +1,1 @@
+"""What brings the processes of a task together, and tells them when one of them dies."""
