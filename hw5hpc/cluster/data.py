@@ -10,8 +10,6 @@ def check(plan: Plan) -> None:
     Raises:
         DataError: one line with what is missing, where it was looked for, and the remedy.
     """
-    wanted = [
-        item.config.data for item in (*plan.first, *plan.rest) if hasattr(item.config, "data")
-    ]
-    for name, root in dict.fromkeys((data.name, data.root) for data in wanted):
+    asked = [item.config.images for item in (*plan.first, *plan.rest)]
+    for name, root in dict.fromkeys((data.name, data.root) for data in asked if data):
         require(name, root)

@@ -7,14 +7,14 @@ from pathlib import Path
 from hw5hpc.node.code import ROOT, code_hash, git_state, sources
 
 
-def freeze(folder: Path, root: Path = ROOT) -> Path:
-    """Copy the code to folder/<hash> (once) and return that folder."""
-    target = folder / code_hash(root)
+def freeze(folder: Path, root: Path = ROOT, own: Path | None = None) -> Path:
+    """Copy the code to folder/<hash> (once), with a user's own experiment; return that folder."""
+    target = folder / code_hash(root, own)
     if target.exists():
         return target
     temporary = folder / f".{target.name}.{os.getpid()}.tmp"
-    for path in sources(root):
-        copy = temporary / path.relative_to(root)
+    for name, path in sources(root, own).items():
+        copy = temporary / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
     commit, dirty = git_state(root)

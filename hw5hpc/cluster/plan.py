@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
-from hw5hpc.experiments import EXPERIMENTS
+from hw5hpc.experiments import find
+from hw5hpc.experiments.config import ExperimentConfig
 from hw5hpc.store import Outputs, RunFolder, State, holder
 from hw5hpc.sweep import Point, Sweep, run_id
 from hw5hpc.sweep.point import flatten
@@ -24,7 +26,7 @@ class Item:
 
     id: str
     experiment: str
-    config: Any
+    config: ExperimentConfig
     state: State
     job: str = ""
     stale: bool = False
@@ -135,11 +137,14 @@ def _busy(run: RunFolder, job: str, job_alive: JobAlive) -> bool:
     return holder(run, gone=lambda other: job_alive(other) is False) is not None
 
 
-def pack(items: Iterable[Item], profile: Profile) -> list[list[Item]]:
-    """Group runs into tasks: `pack` runs a task, 'auto' as many as the experiment suggests."""
+def pack(items: Iterable[Item], profile: Profile, own: Path | None = None) -> list[list[Item]]:
+    """Group runs into tasks: `pack` runs a task, 'auto' as many as the experiment suggests.
+
+    `own` is the file of the user's own experiment, where the sweep has one.
+    """
     tasks: dict[str, list[list[Item]]] = {}
     for entry in items:
-        suggested = EXPERIMENTS[entry.experiment].runs_per_task
+        suggested = find(entry.experiment, own).runs_per_task
         size = suggested if profile.pack == "auto" else int(profile.pack)
         groups = tasks.setdefault(entry.experiment, [[]])
         if len(groups[-1]) == size:
@@ -183,6 +188,7 @@ def register(plan: Plan, outputs: Outputs) -> None:
         "name": sweep.name,
         "path": str(sweep.path),
         "experiment": sweep.experiment,
+        "headline": find(sweep.experiment, sweep.own).headline,
         "swept": list(sweep.swept),
         "report": list(sweep.report),
         "runs": [entry.id for entry in plan.points],

@@ -49,7 +49,7 @@ def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
         SlurmError: sbatch refused a job.
     """
     register(plan, outputs)
-    code = freeze(outputs.sweep(plan.sweep.name).code)
+    code = freeze(outputs.sweep(plan.sweep.name).code, own=plan.sweep.own)
     sender = _Sender(plan, profile, outputs, code)
     sent: list[str] = []
     try:
@@ -86,7 +86,7 @@ def scripts(plan: Plan, profile: Profile, outputs: Outputs) -> list[str]:
     parts = [(plan.first, "prerequisites"), (plan.rest, "runs")]
     texts = []
     for items, title in parts:
-        tasks = pack(items, profile)
+        tasks = pack(items, profile, plan.sweep.own)
         if tasks:
             text = slurm.script(sender.executor(()), len(tasks))
             texts.append(f"# --- {title}: {len(tasks)} tasks ---\n{text}")
@@ -97,7 +97,7 @@ class _Sender:
     """What all arrays of one submission share."""
 
     def __init__(self, plan: Plan, profile: Profile, outputs: Outputs, code: Any) -> None:
-        self._sweep = outputs.sweep(plan.sweep.name)
+        self._sweep, self._own = outputs.sweep(plan.sweep.name), plan.sweep.own
         self._profile, self._outputs, self._code = profile, outputs, code
 
     def executor(self, after: Sequence[str]) -> Any:
@@ -109,7 +109,7 @@ class _Sender:
 
     def send(self, items: Sequence[Item], after: Sequence[str]) -> list[str]:
         """Send the runs of one shape and mark each as queued under its job's id."""
-        groups = pack(items, self._profile)
+        groups = pack(items, self._profile, self._own)
         if not groups:
             return []
         folders = [[self._outputs.run(item.id).path for item in group] for group in groups]

@@ -3,8 +3,11 @@
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hw5hpc.errors import UserError, unknown
+from hw5hpc.experiments import own
 from hw5hpc.experiments.classifier.config import ClassifierConfig
 from hw5hpc.experiments.cnn.config import CnnConfig
 from hw5hpc.experiments.config import ExperimentConfig
@@ -48,13 +51,41 @@ EXPERIMENTS: dict[str, Entry] = {
 SCHEMAS: dict[str, type] = {name: entry.config for name, entry in EXPERIMENTS.items()}
 
 
-def rebuild(experiment: str, values: Mapping[str, Any]) -> ExperimentConfig:
+def find(name: str, file: Path | None = None) -> Entry:
+    """Return an experiment of the table, or the user's own in `file`, whose name it bears.
+
+    Raises:
+        UserError: there is none of this name, or the file is no experiment.
+    """
+    if file is None or name in EXPERIMENTS:
+        if name not in EXPERIMENTS:
+            raise UserError(unknown("experiment", name, EXPERIMENTS))
+        return EXPERIMENTS[name]
+    module = own.module_of(file)
+    config, names = own.check(module, file)
+    code = f"{module.__name__}:{own.TRAINING}"
+    return Entry(config, code, names[own.HEADLINE] or "", names[own.RUNS_PER_TASK] or 1)
+
+
+def schemas(file: Path | None = None) -> dict[str, type]:
+    """Return {experiment: its config class}, with the user's own in `file`.
+
+    Raises:
+        UserError: the file is no experiment.
+    """
+    return SCHEMAS if file is None else {**SCHEMAS, file.name: find(file.name, file).config}
+
+
+def rebuild(
+    experiment: str, values: Mapping[str, Any], file: Path | None = None
+) -> ExperimentConfig:
     """Return the config dataclass from {dotted key: value}, every value checked again.
 
     Raises:
         ValueError: an unknown key, a wrong type, or a value out of range.
+        UserError: there is no such experiment.
     """
-    schema = Schema(experiment, SCHEMAS[experiment])
+    schema = Schema(experiment, find(experiment, file).config)
     config: ExperimentConfig = schema.build(
         {key: schema.check(key, value) for key, value in values.items()}
     )

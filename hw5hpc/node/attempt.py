@@ -10,7 +10,9 @@ from hw5hpc.engine import checkpoint
 from hw5hpc.engine.distributed import Ranks
 from hw5hpc.engine.loop import Outcome, Watch, train
 from hw5hpc.engine.precision import pick_device
-from hw5hpc.experiments import EXPERIMENTS
+from hw5hpc.experiments import find
+from hw5hpc.experiments.config import ExperimentConfig
+from hw5hpc.experiments.contract import Experiment
 from hw5hpc.node.inputs import checked_config, weights_of_prerequisites
 from hw5hpc.node.ledger import Ledger
 from hw5hpc.node.provenance import device_name, provenance
@@ -30,11 +32,11 @@ def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     """
     ranks = team.ranks
     device = pick_device(ranks.local)
-    experiment, config, training = team.prepare(lambda: _prepare(run, device, ranks, ledger))
+    experiment, config, training = team.prepare(lambda: _prepare(run, task, device, ranks, ledger))
     watch = _watch(task, config, ledger)
     if not ranks.first:
         return train(training, run, device, watch, ranks).state
-    record = provenance(device, task.sweep, task.job, ranks.size)
+    record = provenance(device, task.sweep, task.job, ranks.size, task.own)
     # Which copy, in words, and the SHA-256 of all its pixels and labels before any limit.
     record |= {"data_source": training.data_source, "data_sha256": training.data_content}
     run.set_provenance(record)
@@ -50,23 +52,22 @@ def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
 
 
 def _prepare(
-    run: RunFolder, device: torch.device, ranks: Ranks, ledger: Ledger
-) -> tuple[str, Any, Any]:
+    run: RunFolder, task: Task, device: torch.device, ranks: Ranks, ledger: Ledger
+) -> tuple[str, ExperimentConfig, Experiment]:
     """Return (experiment, config, training)."""
-    experiment, config = checked_config(run)
-    ledger.began(epochs=getattr(getattr(config, "train", None), "epochs", 0))
+    experiment, config = checked_config(run, task.own)
+    ledger.began(config.epochs)
     weights = weights_of_prerequisites(run, config)
-    training_class = EXPERIMENTS[experiment].load()
+    training_class = find(experiment, task.own).load()
     return experiment, config, training_class(config, device, weights, ranks)
 
 
-def _watch(task: Task, config: Any, ledger: Ledger) -> Watch:
-    minutes: float = getattr(getattr(config, "train", None), "checkpoint_minutes", 5.0)
+def _watch(task: Task, config: ExperimentConfig, ledger: Ledger) -> Watch:
     return Watch(
         stop=task.stop,
         before_write=ledger.check,
         progress=lambda epoch, step, metrics: ledger.progressed(epoch, metrics),
-        checkpoint_seconds=60 * minutes,
+        checkpoint_seconds=60 * config.checkpoint_minutes,
     )
 
 
@@ -81,7 +82,7 @@ def _tracked(watch: Watch, tracker: Tracker, ledger: Ledger) -> Watch:
 
 
 def _tracker(
-    run: RunFolder, sweep: str, experiment: str, config: Any, record: dict[str, Any]
+    run: RunFolder, sweep: str, experiment: str, config: ExperimentConfig, record: dict[str, Any]
 ) -> Tracker:
     return Tracker(
         run.path,
@@ -94,7 +95,7 @@ def _tracker(
 
 
 def _end(
-    run: RunFolder, outcome: Outcome, training: Any, ledger: Ledger, where: dict[str, Any]
+    run: RunFolder, outcome: Outcome, training: Experiment, ledger: Ledger, where: dict[str, Any]
 ) -> State:
     if not outcome.state.done:
         return ledger.stopped(outcome)
@@ -107,7 +108,7 @@ def _end(
     return state
 
 
-def _result(outcome: Outcome, training: Any) -> dict[str, Any]:
+def _result(outcome: Outcome, training: Experiment) -> dict[str, Any]:
     return {
         "state": outcome.state,
         "reason": outcome.reason,

@@ -6,17 +6,27 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("hw5hpc", "jobs")
+# Where a frozen copy keeps the file of a user's own experiment.
+OWN = "own"
 
 
-def sources(root: Path = ROOT) -> list[Path]:
-    return sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
+def sources(root: Path = ROOT, own: Path | None = None) -> dict[str, Path]:
+    """Return {path within a frozen copy: file}, `own` being a user's own experiment."""
+    files = sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
+    found = {str(path.relative_to(root)): path for path in files}
+    return found | ({f"{OWN}/{own.name}": own} if own else {})
 
 
-def code_hash(root: Path = ROOT) -> str:
+def own_file(root: Path = ROOT) -> Path | None:
+    """Return the user's own experiment that a frozen copy holds, if it holds one."""
+    return next(iter((root / OWN).glob("*.py")), None)
+
+
+def code_hash(root: Path = ROOT, own: Path | None = None) -> str:
     """Return the first 12 hexadecimal digits of the SHA-256 over all source files."""
     digest = hashlib.sha256()
-    for path in sources(root):
-        digest.update(str(path.relative_to(root)).encode() + b"\0")
+    for name, path in sources(root, own).items():
+        digest.update(name.encode() + b"\0")
         digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 

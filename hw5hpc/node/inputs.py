@@ -1,23 +1,25 @@
 """What a run needs before it trains: its checked config, and the weights of earlier runs."""
 
-from typing import Any
-
-import torch
+from pathlib import Path
 
 from hw5hpc.engine import checkpoint
 from hw5hpc.errors import UserError
-from hw5hpc.experiments import EXPERIMENTS, rebuild
+from hw5hpc.experiments import rebuild
+from hw5hpc.experiments.config import ExperimentConfig
+from hw5hpc.experiments.contract import Weights
 from hw5hpc.store import Outputs, RunFolder, State
 from hw5hpc.sweep import run_id
 
 
-def checked_config(run: RunFolder) -> tuple[str, Any]:
-    """Return (experiment, config), refused unless it hashes to the folder's name."""
+def checked_config(run: RunFolder, own: Path | None = None) -> tuple[str, ExperimentConfig]:
+    """Return (experiment, config), refused unless it hashes to the folder's name.
+
+    Raises:
+        UserError: it was changed, or there is no such experiment in the table or the file `own`.
+    """
     experiment, values = run.config()
-    if experiment not in EXPERIMENTS:
-        raise UserError(f"{run.path}: unknown experiment {experiment!r}")
     try:
-        config = rebuild(experiment, values)
+        config = rebuild(experiment, values, own)
     except ValueError as error:
         raise UserError(f"{run.path}/config.yaml: {error}") from error
     if run_id(experiment, config) != run.id:
@@ -25,7 +27,7 @@ def checked_config(run: RunFolder) -> tuple[str, Any]:
     return experiment, config
 
 
-def weights_of_prerequisites(run: RunFolder, config: Any) -> dict[str, dict[str, torch.Tensor]]:
+def weights_of_prerequisites(run: RunFolder, config: ExperimentConfig) -> Weights:
     """Return {role: weights} of the runs that this one needs.
 
     Raises:

@@ -11,6 +11,7 @@ import submitit
 from submitit.helpers import DelayedSubmission
 
 from hw5hpc.node import deaths, requeue
+from hw5hpc.node.code import own_file
 from hw5hpc.node.retry import Budget
 from hw5hpc.node.stop import StopFlag
 from hw5hpc.node.task import Task
@@ -68,7 +69,9 @@ class TrainingJob:
         try:
             with slurm_team(environment, self.processes) as team:
                 killed = deaths.take(environment.paths.folder, job) if team.ranks.first else ""
-                task = Task(self.sweep, job, stop, budget=self.budget, killed=killed)
+                task = Task(
+                    self.sweep, job, stop, budget=self.budget, killed=killed, own=own_file()
+                )
                 return work(folders, task, team), team.ranks.agree(stop())[0]
         except RendezvousError as error:
             may_pass = isinstance(error, RendezvousTimeout)

@@ -18,12 +18,14 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
-def provenance(device: torch.device, sweep: str, job: str, ranks: int = 1) -> dict[str, Any]:
+def provenance(
+    device: torch.device, sweep: str, job: str, ranks: int = 1, own: Path | None = None
+) -> dict[str, Any]:
     """Return what a reader needs to trust or repeat a run; no environment, no secrets."""
     commit, modified = git_state(ROOT)
     packages = ("torch", "torchvision", "numpy", "omegaconf", "submitit", "wandb")
     return {
-        "code": code_hash(ROOT),
+        "code": code_hash(ROOT, own),
         "commit": commit,
         "modified": modified,
         "python": platform.python_version(),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hw5hpc.node.retry import Budget
 from hw5hpc.store import Status
@@ -13,6 +14,7 @@ class Task:
 
     `stop` says whether to stop at the next step, `tell` hears each status of a run (its id).
     `killed` says what ended this job's turn before this one, if a signal killed its process.
+    `own` is the file of the user's own experiment, where the sweep has one.
     """
 
     sweep: str
@@ -21,3 +23,4 @@ class Task:
     tell: Callable[[str, Status], None] = lambda run, status: None
     budget: Budget = field(default_factory=Budget)
     killed: str = ""
+    own: Path | None = None

@@ -21,7 +21,10 @@ MAX_POINTS = 100_000
 
 @dataclass(frozen=True)
 class Sweep:
-    """A checked sweep: its points, and the raw cluster and report blocks for the layers above."""
+    """A checked sweep: its points, and the raw cluster and report blocks for the layers above.
+
+    `own` is the file of the user's own experiment, whose name `experiment` is then.
+    """
 
     path: Path
     name: str
@@ -30,6 +33,12 @@ class Sweep:
     swept: tuple[str, ...]
     cluster: Block
     report: tuple[str, ...]
+    own: Path | None = None
+
+
+def own_file(file: SweepFile) -> Path | None:
+    """Return the user's own experiment: a Python file, given by its path from the sweep file."""
+    return file.path.parent / file.experiment if file.experiment.endswith(".py") else None
 
 
 def load(
@@ -42,7 +51,7 @@ def load(
 
     Args:
         path: the sweep file.
-        schemas: experiment name -> its config dataclass.
+        schemas: experiment name -> its config dataclass; with the name of the user's own file.
         overrides: `key=value` words of the command line; they win over everything in the file.
         debug: apply the file's `debug:` block.
 
@@ -50,6 +59,8 @@ def load(
         SweepError: one line with the file, the key, what is wrong and what is allowed.
     """
     file = read(path)
+    own = own_file(file)
+    file = file if own is None else dataclasses.replace(file, experiment=own.name)
     if file.experiment not in schemas:
         raise SweepError(f"{path}: {unknown('experiment', file.experiment, schemas)}")
     schema = Schema(file.experiment, schemas[file.experiment])
@@ -61,7 +72,7 @@ def load(
     name = path.stem + ("_debug" if debug else "")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise SweepError(f"{path}: a sweep file's name takes letters, digits, '_', '-' and '.'")
-    return Sweep(path, name, file.experiment, points, swept, file.cluster, tuple(file.report))
+    return Sweep(path, name, file.experiment, points, swept, file.cluster, tuple(file.report), own)
 
 
 def parse_overrides(words: Iterable[str]) -> Block:
