@@ -7,10 +7,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from rich.console import Console
+
 from hw5hpc.cluster import follow
-from hw5hpc.cluster.plan import JobAlive
 from hw5hpc.console import DONE, RUN_FAILED, guard, sweep_name
-from hw5hpc.errors import UserError
 from hw5hpc.store import Outputs, State
 from hw5hpc.store.files import valid
 
@@ -36,40 +36,15 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def job_alive(cluster: str | None, sweep: Path) -> JobAlive:
-    """Ask Slurm once a refresh; where it cannot be asked, nothing is known."""
-    from hw5hpc.cluster import profile, slurm
-
-    try:
-        slurm.require(profile.load(cluster or profile.default_name(), {}, sweep))
-        return slurm.Queue().alive
-    except UserError:
-        return lambda job: None
-
-
 def main() -> int:
     args = parser().parse_args()
     outputs = Outputs(args.out)
     folder = outputs.sweep(sweep_name(args.sweep))
     folder.load()
-
-    def every() -> list[follow.Standing]:
-        return follow.standings(outputs, folder, job_alive(args.cluster, Path(args.sweep)))
-
-    def read() -> list[follow.Standing]:
-        bad = (State.FAILED, State.LOST, State.DIVERGED)
-        return [row for row in every() if not args.failed or row.status.state in bad]
-
-    def over() -> bool:
-        waiting = (State.NEW, State.QUEUED, State.RUNNING, State.INTERRUPTED)
-        return not any(row.status.state in waiting for row in every())
-
-    rows = follow.follow(read, over) if args.watch else read()
+    rows = follow.look(outputs, folder, args.cluster, only_bad=args.failed, watch=args.watch)
     if args.json:
         print(json.dumps(valid([row.as_dict() for row in rows]), indent=2))
     else:
-        from rich.console import Console
-
         # A pipe has no width of its own, and cut cells help nobody.
         width = None if sys.stdout.isatty() else 160
         Console(width=width).print(follow.table(rows, f"{folder.name}: {follow.summary(rows)}"))

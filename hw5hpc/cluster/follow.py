@@ -1,9 +1,10 @@
-"""Where the runs of a sweep stand: one row a point, and live following until all have ended."""
+"""Where the runs of a sweep stand: a row for each point, followed live until all have ended."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hw5hpc.cluster.plan import JobAlive
+from hw5hpc.errors import UserError
 from hw5hpc.experiments import EXPERIMENTS
 from hw5hpc.store import Outputs, State, Status, SweepFolder, holder
 
@@ -24,6 +26,10 @@ ORDER = (
     State.DIVERGED,
     State.FAILED,
 )
+
+
+BAD = (State.FAILED, State.LOST, State.DIVERGED)
+WAITING = (State.NEW, State.QUEUED, State.RUNNING, State.INTERRUPTED)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def standings(
     """Return one row a point: run folders and heartbeats first, Slurm only for what they lack."""
     experiment = EXPERIMENTS.get(str(sweep.load().get("experiment")))
     headline = experiment.headline if experiment else ""
-    found = []
+    rows = []
     for row in sweep.points():
         run = outputs.run(row.pop("run"))
         status = run.status()
@@ -69,8 +75,40 @@ def standings(
         shown = f"{value:.4g}" if value is not None else ""
         path = str(sweep.log_of(job)) if job and sweep.log_of(job).exists() else ""
         left = _left(run.timing(), status)
-        found.append(Standing(run.id, row, status, path, left, headline, shown))
-    return found
+        rows.append(Standing(run.id, row, status, path, left, headline, shown))
+    return rows
+
+
+def look(
+    outputs: Outputs, sweep: SweepFolder, cluster: str | None, only_bad: bool, watch: bool
+) -> list[Standing]:
+    """Return the rows as they are now, or `watch` them until every point has ended.
+
+    The Slurm of the profile `cluster` (None: the default) is asked, where it can be. `only_bad`
+    leaves failed, lost and diverged points.
+    """
+
+    def every() -> list[Standing]:
+        return standings(outputs, sweep, _asked(cluster, sweep.path))
+
+    def read() -> list[Standing]:
+        return [row for row in every() if not only_bad or row.status.state in BAD]
+
+    def over() -> bool:
+        return not any(row.status.state in WAITING for row in every())
+
+    return follow(read, over) if watch else read()
+
+
+def _asked(cluster: str | None, sweep: Path) -> JobAlive:
+    """Ask Slurm once a refresh; where it cannot be asked, nothing is known."""
+    from hw5hpc.cluster import profile, slurm
+
+    try:
+        slurm.require(profile.load(cluster or profile.default_name(), {}, sweep))
+        return slurm.Queue().alive
+    except UserError:
+        return lambda job: None
 
 
 def _checked(status: Status, job: str, job_alive: JobAlive, held: bool) -> Status:
@@ -98,11 +136,11 @@ def _left(timing: list[dict[str, float]], status: Status) -> float | None:
 
 def table(rows: Sequence[Standing], title: str) -> Table:
     """Return the rows as a table for the terminal."""
-    made = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+    shown = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
     swept = list(rows[0].swept) if rows else []
     headline = rows[0].headline if rows else "metric"
     for name in ("run", *swept, "state", "epoch", "left", headline, "reason"):
-        made.add_column(name, no_wrap=name in ("run", "state"))
+        shown.add_column(name, no_wrap=name in ("run", "state"))
     for row in rows:
         status = row.status
         epochs = f"{status.epoch}/{status.epochs}" if status.epochs else ""
@@ -119,8 +157,8 @@ def table(rows: Sequence[Standing], title: str) -> Table:
             row.last,
             reason,
         ]
-        made.add_row(*[Text(cell) for cell in cells])
-    return made
+        shown.add_row(*[Text(cell) for cell in cells])
+    return shown
 
 
 def summary(rows: Sequence[Standing]) -> str:

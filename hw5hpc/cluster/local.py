@@ -27,7 +27,7 @@ def run(plan: Plan, outputs: Outputs, crashes: int = 2) -> list[State]:
     A run may crash `crashes` times without getting further before it counts as failed.
 
     Ctrl-C or SIGTERM stops at the next step with a checkpoint; the same command goes on from it.
-    Under torchrun this is its first process; the others `follow`.
+    Under torchrun this is its first process; the others `join`.
     """
     register(plan, outputs)
     items = [*plan.first, *plan.rest]
@@ -36,7 +36,7 @@ def run(plan: Plan, outputs: Outputs, crashes: int = 2) -> list[State]:
         return _train(plan.sweep.name, folders, board.update, Budget(crashes=crashes))
 
 
-def follow() -> None:
+def join() -> None:
     """Train, as one of torchrun's other processes, what the first one's plan holds."""
     _train("", [], lambda run, status: None, Budget())
 
