@@ -13,7 +13,6 @@ from rich.text import Text
 
 from hw5hpc.cluster.plan import JobAlive
 from hw5hpc.errors import UserError
-from hw5hpc.experiments import EXPERIMENTS
 from hw5hpc.store import Outputs, State, Status, SweepFolder, holder
 
 ORDER = (
@@ -62,8 +61,7 @@ def standings(
     outputs: Outputs, sweep: SweepFolder, job_alive: JobAlive = lambda job: None
 ) -> list[Standing]:
     """Return one row a point: run folders and heartbeats first, Slurm only for what they lack."""
-    experiment = EXPERIMENTS.get(str(sweep.load().get("experiment")))
-    headline = experiment.headline if experiment else ""
+    headline = str(sweep.load().get("headline", ""))
     rows = []
     for row in sweep.points():
         run = outputs.run(row.pop("run"))

@@ -1,7 +1,7 @@
 """Run a plan on this machine, one run after the other, with live progress and no Slurm."""
 
 import signal
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -32,18 +32,21 @@ def run(plan: Plan, outputs: Outputs, crashes: int = 2) -> list[State]:
     register(plan, outputs)
     items = [*plan.first, *plan.rest]
     with _Board(_names(plan), len(items)) as board:
-        folders = [outputs.run(item.id).path for item in items]
-        return _train(plan.sweep.name, folders, board.update, Budget(crashes=crashes))
+        task = Task(
+            plan.sweep.name,
+            tell=board.update,
+            budget=Budget(crashes=crashes),
+            own=plan.sweep.own and plan.sweep.own.absolute(),
+        )
+        return _train([outputs.run(item.id).path for item in items], task)
 
 
 def join() -> None:
     """Train, as one of torchrun's other processes, what the first one's plan holds."""
-    _train("", [], lambda run, status: None, Budget())
+    _train([], Task(""))
 
 
-def _train(
-    sweep: str, folders: list[Path], tell: Callable[[str, Status], None], budget: Budget
-) -> list[State]:
+def _train(folders: list[Path], task: Task) -> list[State]:
     """Ctrl-C is the user's own; it is in no budget."""
     from hw5hpc.node.worker import work
     from hw5hpc.team.assembly import torchrun_team
@@ -52,8 +55,9 @@ def _train(
     handlers = stop.listen(signal.SIGINT, signal.SIGTERM)
     try:
         with torchrun_team() as team:
-            sweep, folders = team.ranks.broadcast((sweep, folders))
-            states = work(folders, Task(sweep, stop=stop, tell=tell, budget=budget), team)
+            sweep, own, folders = team.ranks.broadcast((task.sweep, task.own, folders))
+            task = replace(task, sweep=sweep, own=own, stop=stop)
+            states = work(folders, task, team)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -35,8 +35,9 @@ class Request:
     force: bool = False
 
     def plan(self, job_alive: JobAlive) -> Plan:
+        code = code_hash(own=self.sweep.own)
         return planning.make(
-            self.sweep, self.outputs, code_hash(), job_alive, self.retry_failed, self.force
+            self.sweep, self.outputs, code, job_alive, self.retry_failed, self.force
         )
 
 
