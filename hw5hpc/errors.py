@@ -28,6 +28,12 @@ def describe(error: BaseException) -> str:
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
+def brief(value: object, limit: int = 120) -> str:
+    """Return a value as a message shows it: its repr, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+
+
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """Return ' Did you mean ...?' for a misspelt word, or '' when nothing is close."""
     close = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.5)
@@ -37,4 +43,4 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
 def unknown(kind: str, word: str, allowed: Iterable[str]) -> str:
     """Return the line for a name that does not exist, with the names that do."""
     names = sorted(allowed)
-    return f"unknown {kind} {word!r}; choose one of {', '.join(names)}.{nearest(word, names)}"
+    return f"unknown {kind} {brief(word)}; choose one of {', '.join(names)}.{nearest(word, names)}"

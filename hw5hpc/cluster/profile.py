@@ -11,8 +11,9 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hw5hpc.errors import FieldError, UserError, nearest, unknown
+from hw5hpc.errors import FieldError, UserError, brief, nearest, unknown
 from hw5hpc.sweep.grammar import SweepError, read_yaml
+from hw5hpc.sweep.schema import fitting, shown_kind
 
 FOLDER = Path(__file__).resolve().parents[2] / "slurm"
 # YAML 1.1 reads 1:00:00 as this number; as minutes it would be 60 hours.
@@ -66,12 +67,12 @@ class Profile:
             )
         _check_least(self, "signal_seconds", 1)
         if self.pack != "auto" and not re.fullmatch(r"[1-9][0-9]{0,5}", self.pack):
-            raise FieldError("pack", f"takes auto or a whole number from 1, got {self.pack!r}")
+            raise FieldError("pack", f"takes auto or a whole number from 1, got {brief(self.pack)}")
         if self.minutes < 1:
-            raise FieldError("time", f"takes at least one minute, got {self.time!r}")
+            raise FieldError("time", f"takes at least one minute, got {brief(self.time)}")
         for line in self.setup:
             if re.search(r"[\n\r\0]|^\s*#SBATCH", line):
-                raise FieldError("setup", f"takes one shell command a line, got {line!r}")
+                raise FieldError("setup", f"takes one shell command a line, got {brief(line)}")
 
     @property
     def minutes(self) -> int:
@@ -82,7 +83,7 @@ class Profile:
             return (days * 24 + hours) * 60 + minutes + (seconds > 0)
         if re.fullmatch(r"\d{1,6}", self.time):
             return int(self.time)
-        raise FieldError("time", f"takes HH:MM:SS, D-HH:MM:SS or minutes, got {self.time!r}")
+        raise FieldError("time", f"takes HH:MM:SS, D-HH:MM:SS or minutes, got {brief(self.time)}")
 
     @property
     def warning_seconds(self) -> int:
@@ -106,7 +107,7 @@ class Profile:
 def _check_word(profile: Profile, name: str) -> None:
     value = getattr(profile, name)
     if value is not None and not re.fullmatch(WORD, value):
-        raise FieldError(name, f"takes one word as Slurm names it, got {value!r}")
+        raise FieldError(name, f"takes one word as Slurm names it, got {brief(value)}")
 
 
 def _check_least(profile: Profile, name: str, lowest: int) -> None:
@@ -140,8 +141,8 @@ def load(name: str, block: Mapping[str, Any], sweep_path: Path, folder: Path = F
     except FieldError as error:
         where = f"{sweep_path}: cluster" if error.field in block else str(path)
         raise ProfileError(f"{where}: key {error.field!r} {error.problem}") from error
-    except OmegaConfBaseException as error:
-        raise ProfileError(f"{path}: {' '.join(str(error).split())}") from error
+    except (OmegaConfBaseException, RecursionError) as error:
+        raise ProfileError(f"{path}: {' '.join(str(error).split())[:300]}") from error
     assert isinstance(profile, Profile)
     return profile
 
@@ -152,17 +153,19 @@ def _merge(config: Any, values: Mapping[str, Any], where: str) -> Any:
         if key not in allowed:
             hint = nearest(key, allowed)
             raise ProfileError(
-                f"{where}: unknown key {key!r}; allowed: {', '.join(allowed)}.{hint}"
+                f"{where}: unknown key {brief(key)}; allowed: {', '.join(allowed)}.{hint}"
             )
         if key == "time" and isinstance(value, int) and value >= SEXAGESIMAL_HOUR:
             raise ProfileError(
                 f"{where}: key 'time' takes HH:MM:SS in quotes or D-HH:MM:SS, got {value}: "
                 "YAML makes such a number of H:MM:SS without quotes"
             )
+        kind = next(field.type for field in dataclasses.fields(Profile) if field.name == key)
         try:
-            config = OmegaConf.merge(config, {key: value})
-        except (OmegaConfBaseException, ValueError) as error:
-            kind = next(f.type for f in dataclasses.fields(Profile) if f.name == key)
-            shown = getattr(kind, "__name__", str(kind)).replace("typing.", "")
-            raise ProfileError(f"{where}: key {key!r} takes {shown}, got {value!r}") from error
+            config = OmegaConf.merge(config, {key: fitting(value, kind)})
+        except (OmegaConfBaseException, RecursionError) as error:
+            shown = f"{shown_kind(kind)}, got {brief(value)}"
+            raise ProfileError(f"{where}: key {key!r} takes {shown}") from error
+        except ValueError as error:
+            raise ProfileError(f"{where}: key {key!r} {error}") from error
     return config

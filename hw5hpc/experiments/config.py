@@ -5,7 +5,7 @@ Each checks itself when it is made.
 
 from dataclasses import dataclass, field
 
-from hw5hpc.errors import FieldError, nearest
+from hw5hpc.errors import FieldError, brief, nearest
 from hw5hpc.sweep.point import RunConfig
 
 DATA_NAMES = ("cifar10", "fashion_mnist", "mnist", "synthetic")
@@ -31,7 +31,9 @@ def one_of(node: object, field_name: str, allowed: tuple[str, ...]) -> None:
     value = getattr(node, field_name)
     if value not in allowed:
         hint = nearest(value, allowed)
-        raise FieldError(field_name, f"takes one of {', '.join(allowed)}, got {value!r}.{hint}")
+        raise FieldError(
+            field_name, f"takes one of {', '.join(allowed)}, got {brief(value)}.{hint}"
+        )
 
 
 @dataclass(frozen=True)

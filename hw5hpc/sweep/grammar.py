@@ -5,11 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from hw5hpc.errors import UserError, nearest
+from hw5hpc.errors import UserError, brief, nearest
+from hw5hpc.sweep.reader import read_file
 
 Block = dict[str, Any]
 
@@ -48,8 +45,8 @@ def read(path: Path) -> SweepFile:
     raw = read_yaml(path)
     for name in raw:
         if name not in BLOCKS:
-            hint = nearest(str(name), BLOCKS)
-            raise SweepError(f"{path}: unknown block {name!r}; allowed: {', '.join(BLOCKS)}.{hint}")
+            allowed = f"{', '.join(BLOCKS)}.{nearest(name, BLOCKS)}"
+            raise SweepError(f"{path}: unknown block {brief(name)}; allowed: {allowed}")
     if not isinstance(raw.get("experiment"), str):
         raise SweepError(
             f"{path}: the block 'experiment' is missing; name one, as in: experiment: gan"
@@ -65,21 +62,22 @@ def read_yaml(path: Path) -> Block:
     """Read a YAML mapping.
 
     Raises:
-        SweepError: no such file, unreadable, broken YAML, or not a mapping at the top.
+        SweepError: no such file, an unprintable path, unreadable, broken YAML, or not a mapping at
+            the top.
     """
+    if not str(path).isprintable():
+        raise SweepError(f"{brief(str(path))}: takes a path of printable characters")
     try:
-        raw = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")))
+        raw = read_file(path)
     except FileNotFoundError as error:
         raise SweepError(f"{path}: no such file{_beside(path)}") from error
     except OSError as error:
         raise SweepError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError) as error:
-        raise SweepError(f"{path}: broken YAML: {_one_line(error)}") from error
-    except RecursionError as error:
-        raise SweepError(f"{path}: broken YAML: nested too deeply") from error
+    except ValueError as error:
+        raise SweepError(f"{path}: {error}") from error
     if not isinstance(raw, dict) or not raw:
         raise SweepError(f"{path}: takes a mapping of blocks at the top, such as 'experiment: gan'")
-    return {str(key): value for key, value in raw.items()}
+    return raw
 
 
 def _beside(path: Path) -> str:
@@ -87,21 +85,17 @@ def _beside(path: Path) -> str:
     return "." + nearest(path.name, names)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
-
-
 def _block(name: str, raw: Any) -> Any:
     if name == "experiment":
         return raw
     if name == "report":
         if not isinstance(raw, list) or any(not isinstance(item, str) for item in raw):
-            raise ValueError(f"the block 'report' takes a list of figure names, got {raw!r}")
+            raise ValueError(f"the block 'report' takes a list of figure names, got {brief(raw)}")
         return raw
     if name in MAPPINGS:
         return dotted(raw, name, nested=name in ("config", "debug"))
     if not isinstance(raw, list):
-        raise ValueError(f"the block {name!r} takes a list of mappings, got {raw!r}")
+        raise ValueError(f"the block {name!r} takes a list of mappings, got {brief(raw)}")
     return [dotted(item, name) for item in raw]
 
 
@@ -112,7 +106,7 @@ def dotted(raw: Any, block: str, nested: bool = True, prefix: str = "") -> Block
         ValueError: not a mapping, or one key given twice.
     """
     if not isinstance(raw, Mapping):
-        raise ValueError(f"the block {block!r} takes 'key: value' lines, got {raw!r}")
+        raise ValueError(f"the block {block!r} takes 'key: value' lines, got {brief(raw)}")
     flat: Block = {}
     for key, value in raw.items():
         full = f"{prefix}{key}"
@@ -120,6 +114,6 @@ def dotted(raw: Any, block: str, nested: bool = True, prefix: str = "") -> Block
         entries = dotted(value, block, nested, f"{full}.") if inner else {full: value}
         for name in entries:
             if name in flat:
-                raise ValueError(f"key {name!r} stands twice in the block {block!r}")
+                raise ValueError(f"key {brief(name)} stands twice in the block {block!r}")
         flat.update(entries)
     return flat

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from hw5hpc.errors import unknown
+from hw5hpc.errors import brief, unknown
 from hw5hpc.sweep import axes
 from hw5hpc.sweep.grammar import Block, SweepError, SweepFile, read
 from hw5hpc.sweep.point import Point
+from hw5hpc.sweep.reader import read_word
 from hw5hpc.sweep.schema import Schema
 
 MAX_POINTS = 100_000
@@ -76,7 +75,7 @@ def load(
 
 
 def parse_overrides(words: Iterable[str]) -> Block:
-    """Parse `key=value` words, the value as YAML.
+    """Parse `key=value` words, the value by the rules of the files.
 
     Raises:
         SweepError: a word without '=', or a value that is not YAML.
@@ -84,21 +83,14 @@ def parse_overrides(words: Iterable[str]) -> Block:
     parsed: Block = {}
     for word in words:
         key, equals, text = word.partition("=")
+        key = key.strip()
         if not equals or not key:
-            raise SweepError(f"command line: {word!r} is not of the form key=value")
+            raise SweepError(f"command line: {brief(word)} is not of the form key=value")
         try:
-            parsed[key.strip()] = _scalar(text)
-        except yaml.YAMLError as error:
-            raise SweepError(f"command line: the value of {key!r} is not YAML: {text!r}") from error
+            parsed[key] = read_word(key, text)
+        except ValueError as error:
+            raise SweepError(f"command line: {error}") from error
     return parsed
-
-
-def _scalar(text: str) -> Any:
-    value = yaml.safe_load(text)
-    # YAML 1.1 reads 1e-4 as a string; everybody who types it means the number.
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
-        return float(value)
-    return value
 
 
 def override(file: SweepFile, values: Block, where: str) -> SweepFile:
@@ -107,7 +99,7 @@ def override(file: SweepFile, values: Block, where: str) -> SweepFile:
     for key, value in values.items():
         if any(key in block for block in (*file.zip, *file.points)):
             raise SweepError(
-                f"{where}: key {key!r} is set by a 'zip' or 'points' block; edit the file"
+                f"{where}: key {brief(key)} is set by a 'zip' or 'points' block; edit the file"
             )
         if key.startswith("cluster."):
             cluster[key.removeprefix("cluster.")] = value
@@ -125,7 +117,8 @@ def _lists(file: SweepFile, block: Block) -> Block:
     lists = {key: _axis(file, key, raw) for key, raw in block.items()}
     lengths = {key: len(values) for key, values in lists.items()}
     if len(set(lengths.values())) > 1:
-        raise SweepError(f"{file.path}: the lists of one 'zip' block differ in length: {lengths}")
+        shown = brief(lengths)
+        raise SweepError(f"{file.path}: the lists of one 'zip' block differ in length: {shown}")
     return lists
 
 
@@ -133,7 +126,7 @@ def _axis(file: SweepFile, key: str, raw: Any) -> list[Any]:
     try:
         return axes.values(raw)
     except ValueError as error:
-        raise SweepError(f"{file.path}: key {key!r} {error}") from error
+        raise SweepError(f"{file.path}: key {brief(key)} {error}") from error
 
 
 def _combinations(file: SweepFile) -> Iterable[Block]:
@@ -180,7 +173,7 @@ def _check_once(keys: Iterable[str]) -> None:
     seen: set[str] = set()
     for key in keys:
         if key in seen:
-            raise ValueError(f"key {key!r} is swept twice, in 'grid' and 'zip' blocks")
+            raise ValueError(f"key {brief(key)} is swept twice, in 'grid' and 'zip' blocks")
         seen.add(key)
 
 
@@ -200,5 +193,5 @@ def _point(
 def _add(found: dict[str, Point], point: Point) -> None:
     identifier = point.id
     if identifier in found:
-        raise ValueError(f"two points are the same run {identifier}: {point.swept}")
+        raise ValueError(f"two points are the same run {identifier}: {brief(point.swept)}")
     found[identifier] = point

@@ -2,13 +2,16 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hw5hpc.errors import FieldError, nearest
+from hw5hpc.errors import FieldError, brief, nearest
+from hw5hpc.sweep import scalar
 from hw5hpc.sweep.point import flatten
+
+LARGEST = 2**63 - 1
 
 
 class Schema:
@@ -40,31 +43,40 @@ class Schema:
 
     def _convert(self, key: str, value: Any) -> Any:
         if isinstance(value, list | Mapping):
-            raise ValueError(f"key {key!r} takes one value, got {value!r}")
+            raise ValueError(f"key {key!r} takes one value, got {brief(value)}")
         if isinstance(value, str) and "${" in value:
-            raise ValueError(f"key {key!r} takes a plain value, got the reference {value!r}")
-        nested = value
-        for part in reversed(key.split(".")):
-            nested = {part: nested}
+            shown = brief(value)
+            raise ValueError(f"key {key!r} takes a plain value, got the reference {shown}")
+        kind = self._field(key).type
         try:
-            return OmegaConf.select(OmegaConf.merge(self._structured, nested), key)
+            nested = fitting(value, kind)
+            for part in reversed(key.split(".")):
+                nested = {part: nested}
+            made = OmegaConf.select(OmegaConf.merge(self._structured, nested), key)
         except OmegaConfBaseException as error:
-            kind = self._kind(key)
-            raise ValueError(f"key {key!r} takes {kind}, got {value!r}") from error
+            raise ValueError(f"key {key!r} takes {shown_kind(kind)}, got {brief(value)}") from error
+        except ValueError as error:
+            raise ValueError(f"key {key!r} {error}") from error
+        # Minus zero is zero: as two values they would be two runs.
+        return made + 0.0 if isinstance(made, float) else made
 
-    def _kind(self, key: str) -> str:
+    def _field(self, key: str) -> "dataclasses.Field[Any]":
         node: Any = self._class
         for part in key.split("."):
-            fields = {field.name: field for field in dataclasses.fields(node)}
-            node = fields[part].type
-        return getattr(node, "__name__", str(node)).replace("NoneType", "null")
+            field = next(field for field in dataclasses.fields(node) if field.name == part)
+            node = field.type
+        return field
+
+    def changes_points(self, key: str) -> bool:
+        """Whether a key is part of what decides a run's result, and so of its id."""
+        return bool(self._field(key).metadata.get("identity", True))
 
     def _unknown(self, key: str) -> str:
         inside = [name for name in self.defaults if name.startswith(f"{key}.")]
         if inside:
-            return f"key {key!r} is a group; set one of {', '.join(inside)}"
+            return f"key {brief(key)} is a group; set one of {', '.join(inside)}"
         hint = nearest(key, self.defaults)
-        return f"unknown key {key!r} for experiment {self.experiment!r}; allowed: " + (
+        return f"unknown key {brief(key)} for experiment {self.experiment!r}; allowed: " + (
             f"{', '.join(self.defaults)}.{hint}"
         )
 
@@ -75,6 +87,36 @@ class Schema:
             ValueError: a value out of range, or values that do not go together.
         """
         return _build(self._class, {**self.defaults, **values}, "")
+
+
+def fitting(value: Any, kind: Any) -> Any:
+    """Return a value for a field of a type (`int`, `float | None`, `list[str]`), for OmegaConf.
+
+    Raises:
+        ValueError: a number that the field cannot hold, or a text that would not stay as it is.
+    """
+    if get_origin(kind) is list:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ValueError(f"takes list of texts, got {brief(value)}")
+        return value
+    kinds = {kind, *get_args(kind)}
+    if isinstance(value, str) and kinds & {int, float}:
+        found = scalar.number(value)
+        if found is None:
+            raise ValueError(f"takes {shown_kind(kind)}, got {brief(value)}")
+        value = found
+    if str in kinds and isinstance(value, bool | float):
+        raise ValueError(f"takes text, got {brief(value)}; write it in quotes")
+    if int in kinds and isinstance(value, float) and value.is_integer():
+        raise ValueError(f"takes {shown_kind(kind)}, got {value}; write {brief(int(value))}")
+    if int in kinds and isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueError(f"takes whole numbers of at most {LARGEST}, got {brief(value)}")
+    return value
+
+
+def shown_kind(kind: Any) -> str:
+    """Return a type as a message names it: int, or float | null."""
+    return getattr(kind, "__name__", str(kind)).replace("NoneType", "null").replace("None", "null")
 
 
 def _build(node: type, values: Mapping[str, Any], prefix: str) -> Any:

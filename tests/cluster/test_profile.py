@@ -76,6 +76,10 @@ def test_times(text: str, minutes: int) -> None:
         ({"constraint": "'"}, "one word"),
         ({"setup": ["true\n#SBATCH --uid=0"]}, "one shell command"),
         ({"setup": ["#SBATCH --uid=0"]}, "one shell command"),
+        ({"setup": {"a": "b"}}, "list of texts"),
+        ({"setup": [["true"]]}, "list of texts"),
+        ({"partition": 1.10}, "takes text, got 1.1; write it in quotes"),
+        ({"mem_gb": "064"}, "takes int, got '064'"),
     ],
 )
 def test_bad_values_are_one_line_with_file_and_key(block: dict[str, Any], words: str) -> None:
