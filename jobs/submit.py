@@ -11,10 +11,9 @@ from hw5hpc.cluster import local
 from hw5hpc.cluster import profile as profiles
 from hw5hpc.cluster.request import Request, carry_out
 from hw5hpc.console import DONE, RUN_FAILED, guard
-from hw5hpc.experiments import SCHEMAS
+from hw5hpc.experiments import read_sweep
 from hw5hpc.report.figures import check_names
 from hw5hpc.store import Outputs
-from hw5hpc.sweep import load
 
 EPILOG = """\
 examples:
@@ -62,7 +61,7 @@ def main() -> int:
         if here and not args.dry_run:
             local.join()
         return DONE
-    sweep = load(args.sweep, SCHEMAS, args.overrides, debug=args.debug)
+    sweep = read_sweep(args.sweep, args.overrides, debug=args.debug)
     check_names(sweep.report, sweep.experiment, str(args.sweep))
     block = dict(sweep.cluster)
     if args.max_parallel is not None:

@@ -1,7 +1,7 @@
 """What is trained: the table of experiments, torch-free until one is built."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ from hw5hpc.experiments.config import ExperimentConfig
 from hw5hpc.experiments.gan.config import GanConfig
 from hw5hpc.experiments.ring.config import RingConfig
 from hw5hpc.experiments.softmax.config import SoftmaxConfig
+from hw5hpc.sweep.grammar import read
+from hw5hpc.sweep.load import Sweep, load, own_file
 from hw5hpc.sweep.schema import Schema
 
 if TYPE_CHECKING:
@@ -90,3 +92,12 @@ def rebuild(
         {key: schema.check(key, value) for key, value in values.items()}
     )
     return config
+
+
+def read_sweep(path: Path, overrides: Sequence[str] = (), debug: bool = False) -> Sweep:
+    """Load a sweep of an experiment of the table, or of the user's own (see sweep.load).
+
+    Raises:
+        UserError: one line with the file, the key, what is wrong and what is allowed.
+    """
+    return load(path, schemas(own_file(read(path))), overrides, debug)

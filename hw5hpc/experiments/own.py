@@ -35,7 +35,7 @@ def module_of(path: Path) -> ModuleType:
     name = f"own_{path.stem}_{hashlib.sha256(bytes(path) + content).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path.absolute())
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -45,7 +45,7 @@ def module_of(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise OwnExperimentError(f"{place(error, path)}: {_in_words(error)}") from error
+        raise OwnExperimentError(f"{_place(error, path)}: {_in_words(error)}") from error
     return module
 
 
@@ -55,16 +55,18 @@ def _in_words(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def place(error: BaseException, path: Path) -> str:
-    """Return `path:line` of the file's last line that an error went through; the path if none."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return f"{path}:{error.lineno}"
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == str(path)
-    ]
-    return f"{path}:{lines[-1]}" if lines else str(path)
+def line_of(error: BaseException, path: Path) -> int | None:
+    """Return the file's last line that an error went through; None when it went through none."""
+    name = str(path.absolute())
+    if isinstance(error, SyntaxError) and error.filename == name:
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((f.lineno for f in reversed(frames) if f.filename == name), None)
+
+
+def _place(error: BaseException, path: Path) -> str:
+    line = line_of(error, path)
+    return f"{path}:{line}" if line else str(path)
 
 
 def check(module: ModuleType, path: Path) -> tuple[type[ExperimentConfig], dict[str, Any]]:
@@ -87,5 +89,7 @@ def check(module: ModuleType, path: Path) -> tuple[type[ExperimentConfig], dict[
     try:
         config()
     except Exception as error:
-        raise OwnExperimentError(f"{place(error, path)}: {CONFIG}(): {_in_words(error)}") from error
+        raise OwnExperimentError(
+            f"{_place(error, path)}: {CONFIG}(): {_in_words(error)}"
+        ) from error
     return config, {name: getattr(module, name, None) for name in (HEADLINE, RUNS_PER_TASK)}

@@ -12,6 +12,7 @@ import torch
 
 from hw5hpc.engine.distributed import Ranks
 from hw5hpc.errors import describe
+from hw5hpc.experiments import own
 from hw5hpc.node.attempt import attempt
 from hw5hpc.node.ledger import ClaimLost, Ledger
 from hw5hpc.node.retry import is_final
@@ -82,8 +83,9 @@ def _with_retries(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> Sta
             log.warning("run %s was taken over by another worker; left to it", run.id)
             return State.RUNNING
         except Exception as error:
-            log.error("run %s: %s\n%s", run.id, describe(error), traceback.format_exc())
-            state = ledger.crashed(describe(error), is_final(error))
+            reason = _reason(error, task)
+            log.error("run %s: %s\n%s", run.id, reason, traceback.format_exc())
+            state = ledger.crashed(reason, is_final(error))
         if state is not State.RUNNING:
             return state
         # What the broken attempt held on the GPU would be missing in the next one.
@@ -101,8 +103,14 @@ def _together(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     except ClaimLost as error:
         raise TeamBroken(team.verdict(error, "another worker has taken the run over")) from error
     except Exception as error:
-        verdict = team.verdict(error, describe(error))
+        verdict = team.verdict(error, _reason(error, task))
         log.error("run %s: %s", run.id, verdict)
         ledger.crashed(verdict, is_final(error))
         # Where another rank's death broke a connection here, that is not what to look at.
         raise TeamBroken(verdict) from (error if describe(error) in verdict else None)
+
+
+def _reason(error: Exception, task: Task) -> str:
+    """Say why a run ended; an error in the user's own file with its line."""
+    line = own.line_of(error, task.own) if task.own else None
+    return f"{describe(error)} ({task.own.name}:{line})" if task.own and line else describe(error)
