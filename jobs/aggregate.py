@@ -23,10 +23,10 @@ def main() -> int:
     from hw5hpc.report.aggregate import aggregate
 
     outputs = Outputs(args.out)
-    made = aggregate(outputs, outputs.sweep(sweep_name(args.sweep)))
-    for sentence in made.missing:
+    report = aggregate(outputs, outputs.sweep(sweep_name(args.sweep)))
+    for sentence in report.missing:
         print(sentence)
-    print(f"report: {shown(made.index)}")
+    print(f"report: {shown(report.index)}")
     return DONE
 
 

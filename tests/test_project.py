@@ -64,6 +64,15 @@ def test_modules_say_what_they_do_and_stay_small(path: Path) -> None:
             assert node.end_lineno - node.lineno < 60, node.name
 
 
+@pytest.mark.parametrize("floor", ["cluster", "node", "team"])
+def test_the_map_has_no_room_missing_and_none_too_many(floor: str) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    (block,) = re.findall(rf"^  {floor}/ .*\n((?:    \S+\.py .*\n)+)", text, re.M)
+    shown = re.findall(r"^    (\S+\.py) ", block, re.M)
+    rooms = {path.name for path in (ROOT / "hw5hpc" / floor).glob("*.py")} - {"__init__.py"}
+    assert sorted(shown) == sorted(rooms)
+
+
 def test_every_sweep_that_ships_loads() -> None:
     from hw5hpc.experiments import SCHEMAS
     from hw5hpc.report.figures import check_names

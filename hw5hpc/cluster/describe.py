@@ -24,7 +24,8 @@ def describe_plan(plan: Plan, profile: Profile | None = None) -> str:
     if plan.empty:
         lines.append(f"  nothing to submit: {_why_empty(plan)}")
     elif profile is not None:
-        tasks = len(pack(plan.first, profile)) + len(pack(plan.rest, profile))
+        parts = (plan.first, plan.rest)
+        tasks = sum(len(pack(items, profile, plan.sweep.own)) for items in parts)
         hours = gpu_hours(tasks, profile)
         lines.append(f"  {tasks} tasks, at most {hours:.1f} GPU-hours (each up to {profile.time})")
     return "\n".join(lines)

@@ -34,12 +34,12 @@ def weights_of_prerequisites(run: RunFolder, config: ExperimentConfig) -> Weight
         UserError: one of them has no result.
     """
     outputs = Outputs(run.path.parents[1])
-    found = {}
+    weights = {}
     for role, (experiment, needed) in config.prerequisites().items():
         other = outputs.run(run_id(experiment, needed))
         if other.status().state is not State.FINISHED:
             raise UserError(
                 f"its {role}, run {other.id}, is {other.status().state}: {other.status().reason}"
             )
-        found[role] = checkpoint.read_weights(other.weights)
-    return found
+        weights[role] = checkpoint.read_weights(other.weights)
+    return weights
