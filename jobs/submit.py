@@ -10,6 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.cluster import plan as planning
 from hw5hpc.cluster import profile as profiles
+from hw5hpc.cluster.data import check as check_data
+from hw5hpc.cluster.data import located
 from hw5hpc.cluster.plan import Plan
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.console import DONE, RUN_FAILED, guard, shown
@@ -64,7 +66,7 @@ def main() -> int:
     args = parser().parse_intermixed_args()
     if os.environ.get("RANK", "0") != "0" and "LOCAL_RANK" in os.environ:
         return follow_the_first(args)
-    sweep = load(args.sweep, SCHEMAS, args.overrides, debug=args.debug)
+    sweep = located(load(args.sweep, SCHEMAS, args.overrides, debug=args.debug))
     check_names(sweep.report, sweep.experiment, str(args.sweep))
     block = dict(sweep.cluster)
     if args.max_parallel is not None:
@@ -93,7 +95,6 @@ def make_plan(
 
 def run_here(args: argparse.Namespace, sweep: Sweep, outputs: Outputs, crashes: int) -> int:
     from hw5hpc.cluster import local
-    from hw5hpc.cluster.data import check as check_data
 
     outputs.check_writable()
     plan = make_plan(args, sweep, outputs, lambda job: None)
@@ -121,7 +122,6 @@ def report(sweep: Sweep, outputs: Outputs) -> int:
 
 def run_on_slurm(args: argparse.Namespace, sweep: Sweep, profile: Profile, outputs: Outputs) -> int:
     from hw5hpc.cluster import slurm, submit
-    from hw5hpc.cluster.data import check as check_data
 
     slurm.require(profile)
     if args.dry_run:
