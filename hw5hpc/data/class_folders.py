@@ -115,7 +115,10 @@ def _worded(usual: int, others: list[str]) -> str:
 def _fingerprint(folder: Path, files: list[Path], images: ImageSet) -> str:
     listed = hashlib.sha256(f"{RULES} {images.shape}\n".encode())
     for path in files:
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror}") from error
         line = f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n"
         listed.update(line.encode(errors="surrogateescape"))
     return listed.hexdigest()[:16]

@@ -71,8 +71,8 @@ def _misfit(picture: Image.Image, shape: tuple[int, int, int]) -> str:
     if getattr(picture, "n_frames", 1) > 1:
         return "has several frames; one is needed"
     # Pillow makes 8 bits of 16 in colour images, and says so only in its own raw modes.
-    if picture.mode.startswith(("I", "F")) or ";16" in str(getattr(picture, "tile", "")):
-        return "has 16 bits or more a channel; 8 are needed"
+    if ";16" in str(getattr(picture, "tile", "")):
+        return "has 16 bits a channel; 8 are needed"
     if picture.mode not in EXACT:
         return f"has {picture.mode} colours; RGB or grey are needed"
     return ""
