@@ -7,7 +7,7 @@ from hw5hpc.cluster.plan import Plan
 from hw5hpc.data.find import root_for_nodes
 from hw5hpc.data.read import read
 from hw5hpc.data.sets import DATA_SETS
-from hw5hpc.experiments.config import DataConfig
+from hw5hpc.experiments.config import ImagesConfig
 from hw5hpc.sweep import Point, Sweep
 
 
@@ -20,14 +20,11 @@ def located(sweep: Sweep) -> Sweep:
     settled = cache(root_for_nodes)
 
     def placed(point: Point) -> Point:
-        data = getattr(point.config, "data", None)
-        if not isinstance(data, DataConfig):
+        config = point.config
+        if not isinstance(config, ImagesConfig):
             return point
-        root = settled(data.name, data.root)
-        if root == data.root:
-            return point
-        data = dataclasses.replace(data, root=root)
-        return dataclasses.replace(point, config=dataclasses.replace(point.config, data=data))
+        data = dataclasses.replace(config.data, root=settled(config.data.name, config.data.root))
+        return dataclasses.replace(point, config=dataclasses.replace(config, data=data))
 
     return dataclasses.replace(sweep, points=tuple(placed(point) for point in sweep.points))
 
@@ -41,8 +38,7 @@ def check(plan: Plan) -> None:
     Raises:
         DataError: one line with what is missing or damaged, and the remedy.
     """
-    wanted = [getattr(item.config, "data", None) for item in (*plan.first, *plan.rest)]
-    chosen = dict.fromkeys((d.name, d.root) for d in wanted if isinstance(d, DataConfig))
-    for name, root in chosen:
+    asked = [item.config.images for item in (*plan.first, *plan.rest)]
+    for name, root in dict.fromkeys((data.name, data.root) for data in asked if data):
         if DATA_SETS[name].reader:
             read(name, root)

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from hw5hpc.cluster import plan as planning
-from hw5hpc.cluster.attempt import Surroundings
 from hw5hpc.cluster.data import check, located
 from hw5hpc.cluster.plan import Plan
-from hw5hpc.cluster.worker import work
 from hw5hpc.data.sets import DATA_SETS, DataError
 from hw5hpc.experiments import SCHEMAS
+from hw5hpc.node.task import Task
+from hw5hpc.node.worker import work
 from hw5hpc.store import Outputs, State
 from hw5hpc.sweep import load
 
@@ -70,7 +70,7 @@ def test_a_relative_root_works_for_a_job_in_another_directory(
     monkeypatch.delenv("HW5HPC_DATA", raising=False)
     monkeypatch.chdir("/")
     folders = [outputs.run(item.id).path for item in made.rest]
-    assert work(folders, Surroundings("test")) == [State.FINISHED]
+    assert work(folders, Task("test")) == [State.FINISHED]
 
 
 def test_the_root_of_a_gan_is_its_classifiers_too(
