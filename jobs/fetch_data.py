@@ -7,12 +7,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.console import DONE, guard
-from hw5hpc.data.find import LOOKED_FOR, check_name
+from hw5hpc.data.sets import DATA_SETS, choose
 
 EPILOG = """\
 Looks in --root, $HW5HPC_DATA, ~/.cache/hw5hpc/data and Debian's dataset folder; what is nowhere is
 downloaded with torchvision to --root (or ~/.cache/hw5hpc/data).
 """
+ON_DISK = [name for name, images in DATA_SETS.items() if images.reader]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,7 +21,10 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(LOOKED_FOR)} (default: all)"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"of {', '.join(ON_DISK)} (default: all that can be got)",
     )
     made.add_argument("--root", metavar="DIR", help="where the data lie, or are to be put")
     return made
@@ -28,15 +32,17 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     args = parser().parse_args()
-    names = args.names or list(LOOKED_FOR)
+    names = args.names or [name for name in ON_DISK if DATA_SETS[name].download]
     for name in names:
-        check_name(name)
-    from hw5hpc.data.load import fetch, load
+        choose(name)
+    from hw5hpc.data.fetch import fetch
+    from hw5hpc.data.read import read
 
     for name in names:
         path = fetch(name, args.root)
-        data = load(name, args.root, None)
-        print(f"{name}: {path} ({data.source}; {len(data.train_images)} + {len(data.test_images)})")
+        copy = read(name, args.root)
+        train, _, test, _ = copy.arrays
+        print(f"{name}: {path} ({copy.source}; {len(train)} + {len(test)})")
     return DONE
 
 

@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.cluster import local
 from hw5hpc.cluster import profile as profiles
+from hw5hpc.cluster.data import located
 from hw5hpc.cluster.request import Request, carry_out
 from hw5hpc.console import DONE, RUN_FAILED, guard
 from hw5hpc.experiments import read_sweep
@@ -61,7 +62,7 @@ def main() -> int:
         if here and not args.dry_run:
             local.join()
         return DONE
-    sweep = read_sweep(args.sweep, args.overrides, debug=args.debug)
+    sweep = located(read_sweep(args.sweep, args.overrides, debug=args.debug))
     check_names(sweep.report, sweep.experiment, str(args.sweep))
     block = dict(sweep.cluster)
     if args.max_parallel is not None:

@@ -2,40 +2,13 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from hw5hpc.errors import UserError, unknown
+from hw5hpc.data.sets import DataError, ImageSet, choose
 
 DEBIAN = Path("/usr/share/datasets")
-CACHE = Path("~/.cache/hw5hpc/data")
-MNIST_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-CIFAR_FOLDER = "cifar-10-batches-py"
-
-
-class DataError(UserError):
-    """Data that are absent or damaged; the message says where they were looked for."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a data set lies on disk: its sub-folders by custom, and how a folder is recognised."""
-
-    folders: tuple[str, ...]
-    kind: str
-
-
-LOOKED_FOR: dict[str, Layout] = {
-    "fashion_mnist": Layout(("FashionMNIST/raw", "fashion-mnist", "fashion_mnist"), "idx"),
-    "mnist": Layout(("MNIST/raw", "mnist"), "idx"),
-    "cifar10": Layout((CIFAR_FOLDER, "cifar10", "cifar-10"), "cifar"),
-}
-MADE = ("synthetic",)
+CACHE = "~/.cache/hw5hpc/data"
+VARIABLE = "HW5HPC_DATA"
 
 
 def again(name: str) -> str:
@@ -43,48 +16,62 @@ def again(name: str) -> str:
     return f"remove its folder and run: python jobs/fetch_data.py {name}"
 
 
-def check_name(name: str) -> None:
-    """Raise DataError for a name that is no data set on disk."""
-    if name not in LOOKED_FOR:
-        raise DataError(unknown("data set", name, LOOKED_FOR))
+def absolute(written: str, where: str) -> Path:
+    """Return a folder as it was written, its variables and ~ expanded, from the working directory.
+
+    Raises:
+        DataError: the home folder of ~ or ~user is not known; `where` says who wrote it.
+    """
+    try:
+        return Path(os.path.expandvars(written)).expanduser().absolute()
+    except RuntimeError as error:
+        user = Path(os.path.expandvars(written)).parts[0]
+        raise DataError(f"{where} {written!r}: the home folder {user} is not known") from error
 
 
-def idx_file(folder: Path, stem: str) -> Path | None:
-    """Return the idx file of this stem, plain or gzipped."""
-    return next((p for p in (folder / stem, folder / f"{stem}.gz") if p.is_file()), None)
+def cache() -> Path:
+    """Return the folder that downloads go to."""
+    return absolute(CACHE, "the folder for downloads")
 
 
-def recognised(folder: Path, kind: str) -> bool:
-    """Whether a folder holds a data set of this kind, at least in part."""
-    if kind == "idx":
-        return any(idx_file(folder, stem) for stem in MNIST_FILES)
-    if (folder / "train").is_dir() or (folder / "data_batch_1").is_file():
-        return True
-    return (folder / CIFAR_FOLDER / "data_batch_1").is_file()
+def own_place() -> Path | None:
+    """Return $HW5HPC_DATA, or None when it is not set."""
+    written = os.environ.get(VARIABLE)
+    return absolute(written, f"${VARIABLE}") if written else None
 
 
 def places(root: str | None) -> list[Path]:
     """Return the folders that are searched: `root` alone when given, else the usual ones."""
     if root is not None:
-        return [Path(os.path.expandvars(root)).expanduser()]
-    own = os.environ.get("HW5HPC_DATA")
-    return [*([Path(own).expanduser()] if own else []), CACHE.expanduser(), DEBIAN]
+        return [absolute(root, "data.root")]
+    own = own_place()
+    return [*([own] if own else []), cache(), DEBIAN]
 
 
-def _candidates(name: str, root: str | None) -> Iterator[Path]:
-    layout = LOOKED_FOR[name]
+def _candidates(images: ImageSet, root: str | None) -> Iterator[Path]:
     for place in places(root):
-        yield from (place / folder for folder in layout.folders)
-        # The folder itself may be the data set, but only where it was named for it.
-        if root is not None or (place != DEBIAN and layout.kind == "cifar"):
+        yield from (place / folder for folder in images.folders)
+        if root is not None or (place != DEBIAN and images.names_itself):
             yield place
 
 
 def find(name: str, root: str | None) -> Path | None:
-    """Return the folder of a data set, or None."""
-    check_name(name)
-    kind = LOOKED_FOR[name].kind
-    return next((folder for folder in _candidates(name, root) if recognised(folder, kind)), None)
+    """Return the folder of a data set; None when it is nowhere, or made on the fly.
+
+    Raises:
+        DataError: an unknown name, or a folder that may not be looked into.
+    """
+    images = choose(name)
+    if not images.reader:
+        return None
+    recognised = images.load_reader().recognised
+    for folder in _candidates(images, root):
+        try:
+            if recognised(folder):
+                return folder
+        except OSError as error:
+            raise DataError(f"{folder}: {error.strerror}") from error
+    return None
 
 
 def require(name: str, root: str | None) -> Path | None:
@@ -93,13 +80,26 @@ def require(name: str, root: str | None) -> Path | None:
     Raises:
         DataError: it is nowhere.
     """
-    if name in MADE:
-        return None
+    images = choose(name)
     folder = find(name, root)
-    if folder is None:
+    if folder is None and images.reader:
         searched = ", ".join(str(place) for place in places(root))
-        raise DataError(
-            f"data.name {name!r} was not found in {searched}; "
-            f"get it with: python jobs/fetch_data.py {name}"
-        )
+        put = f"there is no download; put it there as {images.folders[0]}/"
+        get = f"get it with: python jobs/fetch_data.py {name}" if images.download else put
+        raise DataError(f"data.name {name!r} was not found in {searched}; {get}")
     return folder
+
+
+def root_for_nodes(name: str, root: str | None) -> str | None:
+    """Return the root that means on every node what `root` means here, in this directory.
+
+    Data that lie in $HW5HPC_DATA get it as their root: not every site hands a job the environment
+    that it was sent from, and a relative path would mean another folder there.
+
+    Raises:
+        DataError: a home folder is not known.
+    """
+    if root is not None:
+        return str(absolute(root, "data.root"))
+    own, folder = own_place(), find(name, None)
+    return str(own) if own and folder and folder.is_relative_to(own) else None

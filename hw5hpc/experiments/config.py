@@ -5,10 +5,10 @@ Each checks itself when it is made.
 
 from dataclasses import dataclass, field
 
+from hw5hpc.data.sets import DATA_SETS
 from hw5hpc.errors import FieldError, brief, nearest
 from hw5hpc.sweep.point import RunConfig
 
-DATA_NAMES = ("cifar10", "fashion_mnist", "mnist", "synthetic")
 PRECISIONS = ("fp32", "bf16")
 
 
@@ -45,7 +45,7 @@ class DataConfig:
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        one_of(self, "name", DATA_NAMES)
+        one_of(self, "name", tuple(DATA_SETS))
         at_least(self, "limit", 1)
 
 

@@ -12,6 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
+from hw5hpc.data.sets import DATA_SETS
 from hw5hpc.report.tables import Setting, Tables
 
 # Okabe and Ito's colour-blind-safe palette; its yellow is left out, it fades on white.
@@ -62,12 +63,7 @@ LABELS: dict[str, str] = {
     "softmax.dtype": "number format",
 }
 
-DATA_TITLES = {
-    "fashion_mnist": "Fashion-MNIST",
-    "mnist": "MNIST",
-    "cifar10": "CIFAR-10",
-    "synthetic": "SYNTHETIC data",
-}
+DATA_TITLES = {name: images.title for name, images in DATA_SETS.items()}
 
 
 @dataclass(frozen=True)

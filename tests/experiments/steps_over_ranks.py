@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,7 +19,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-import hw5hpc.data.load as loading
 from hw5hpc.engine.batches import Batches
 from hw5hpc.engine.distributed import Ranks
 from hw5hpc.engine.loop import Watch, train
@@ -195,8 +194,6 @@ def main() -> None:
         sys.argv[4:],
     )
     torch.set_num_threads(1)
-    # Made once, not for every case.
-    loading.DATASETS["synthetic"] = cache(loading.DATASETS["synthetic"])
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/{mode}_{size}", rank=rank, world_size=size
     )

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-import hw5hpc.data.load as loading
-from hw5hpc.data.load import DataSet, load
 from hw5hpc.engine.loop import Outcome, Watch, train
 from hw5hpc.errors import FieldError
 from hw5hpc.experiments import EXPERIMENTS, rebuild
@@ -27,19 +25,13 @@ TINY = {
 }
 
 
-@pytest.fixture(scope="module")
-def textures() -> Iterator[DataSet]:
-    """The data; and one thread, which is quickest for batches this small."""
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """It is quickest for batches this small."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield load("synthetic", None, None)
+    yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(autouse=True)
-def made_once(textures: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Making the textures takes a second; make them once for the whole file."""
-    monkeypatch.setitem(loading.DATASETS, "synthetic", lambda name, folder: textures)
 
 
 def training(**changes: Any) -> CnnTraining:

@@ -5,7 +5,7 @@ import errno
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw5hpc.data.find import DataError
+from hw5hpc.data.sets import DataError
 from hw5hpc.node.retry import Budget, after_crash, after_stop, is_final
 from hw5hpc.store import State, Status
 

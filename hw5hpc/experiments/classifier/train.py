@@ -28,6 +28,7 @@ class Classifier(Supervised):
         weights: dict[str, dict[str, Tensor]],
         ranks: Ranks = SOLO,
     ) -> None:
-        net = Mlp(classifier_widths(), generator("cpu", config.seed, "init")).to(device)
         images = ImageBatches(config, SHAPE, device)
+        widths = classifier_widths(len(images.data.class_names))
+        net = Mlp(widths, generator("cpu", config.seed, "init")).to(device)
         super().__init__(config, config.optim, images, net, flat, ranks)

@@ -48,7 +48,8 @@ class Gan:
             Mlp(discriminator_widths(), generator("cpu", seed, "init", "discriminator")),
         )
         self._gan = Adversaries(seed, device, nets, config.optim, config.gan, ranks)
-        self._classifier = Mlp(classifier_widths(), generator("cpu", 0, "unused")).to(device)
+        judge = classifier_widths(len(self.class_names))
+        self._classifier = Mlp(judge, generator("cpu", 0, "unused")).to(device)
         self._classifier.load_state_dict(weights["classifier"])
 
     def start(self) -> Evaluation:
