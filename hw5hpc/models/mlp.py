@@ -30,9 +30,20 @@ class Mlp(nn.Module):
             layers += [_linear(inputs, outputs, source, orthogonal), nn.ReLU()]
         layers[-1:] = [nn.Tanh()] if output == "tanh" else []
         self.layers = nn.Sequential(*layers)
+        self._last = 2 * (len(widths) - 2)
 
     def forward(self, inputs: Tensor) -> Tensor:
         out: Tensor = self.layers(inputs)
+        return out
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return what the last linear layer is given, [N, widths[-2]]."""
+        out: Tensor = self.layers[: self._last](inputs)
+        return out
+
+    def scores(self, features: Tensor) -> Tensor:
+        """Return the outputs [N, widths[-1]] from `features`."""
+        out: Tensor = self.layers[self._last :](features)
         return out
 
 

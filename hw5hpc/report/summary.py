@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from hw5hpc.report.claims import Verdict, judge
+from hw5hpc.report.ends import ENDS, level
 from hw5hpc.report.figures import FIGURES
 from hw5hpc.report.statistics import estimate
 from hw5hpc.report.style import label, setting_name
@@ -99,14 +100,22 @@ def curves_table(tables: Tables) -> pd.DataFrame:
 
 
 def means_table(tables: Tables) -> tuple[list[str], list[list[str]]]:
-    """Return (header, rows): each setting's mean and 95 % interval of each final metric."""
-    names = [name for name in metrics(tables) if tables.results[name].notna().any()]
+    """Return (header, rows): each setting's mean and 95 % interval of each final metric.
+
+    The ends of the metrics' scales, real images and noise, come last: means over all runs.
+    """
+    measured = [name for name in metrics(tables) if tables.results[name].notna().any()]
+    names = [name for name in measured if not name.startswith(tuple(ENDS))]
     rows = []
     for setting in tables.compared:
         finished = tables.finished(setting)
         cells = [_cell(finished[name]) for name in names]
         single = " (single seed)" if len(finished) == 1 else ""
         rows.append([setting_name(tables, setting), f"{len(finished)}{single}", *cells])
+    for prefix, words in ENDS.items():
+        found = [level(tables, prefix + name) for name in names]
+        if any(value is not None for value in found):
+            rows.append([words, "—", *map(number, found)])
     return ["setting", "n", *map(label, names)], rows
 
 

@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 import torch
 
+from hw5hpc.data.load import load
 from hw5hpc.engine import unroll
+from hw5hpc.engine.distributed import SOLO
 from hw5hpc.engine.loop import Watch, train
+from hw5hpc.engine.random import generator
 from hw5hpc.experiments import rebuild
-from hw5hpc.experiments.classifier.train import Classifier
+from hw5hpc.experiments.classifier.train import SHAPE, Classifier, as_bytes, flat
 from hw5hpc.experiments.gan.config import OBJECTIVES
+from hw5hpc.experiments.gan.score import score
 from hw5hpc.experiments.gan.train import Gan
 from hw5hpc.metrics.classes import spread
+from hw5hpc.models.mlp import PIXELS, Mlp, classifier_widths
 from hw5hpc.store import Outputs, RunFolder, State
 
 CPU = torch.device("cpu")
@@ -61,6 +66,41 @@ def test_a_run_keeps_samples_at_three_stages_and_its_measures(tmp_path: Path) ->
     assert arrays["label_histogram"][3].sum() == 200
     assert {"classes_covered", "entropy", "total_variation", "kl_uniform"} <= outcome.metrics.keys()
     assert 0 <= outcome.metrics["classifier_accuracy"] <= 1
+
+
+SPREAD = ("classes_covered", "entropy", "total_variation", "kl_uniform")
+FIDELITY = (
+    "frechet_distance", "precision", "recall", "density", "coverage", "diversity",
+    "near_duplicates",
+)  # fmt: skip
+
+
+def test_every_measure_of_a_run_has_both_ends_of_its_scale(tmp_path: Path) -> None:
+    measures = train(gan_of(), run_of(tmp_path), CPU, Watch()).metrics
+    every = (*SPREAD, *FIDELITY)
+    assert {f"{end}{name}" for end in ("", "real_", "noise_") for name in every} <= measures.keys()
+    assert measures["real_frechet_distance"] < measures["noise_frechet_distance"]
+    assert measures["real_coverage"] > measures["noise_coverage"] == 0
+
+
+def test_real_images_and_noise_score_as_the_ends_when_a_generator_makes_them() -> None:
+    data = load("synthetic", None, 300, SHAPE)
+    classifier = Mlp(classifier_widths(), generator("cpu", 5))
+    noise = torch.randint(256, (250, PIXELS), generator=generator("cpu", 6)).byte()
+    for end, images in (("real_", data.train_images[:250]), ("noise_", noise)):
+        found = score(classifier, data, flat(images), noise, SOLO).metrics
+        assert {n: found[n] for n in FIDELITY} == {n: found[f"{end}{n}"] for n in FIDELITY}
+
+
+def test_pixels_come_back_from_floats_unchanged() -> None:
+    pixels = torch.arange(256).byte().view(1, 1, 16, 16)
+    assert torch.equal(as_bytes(flat(pixels)), pixels.flatten(1))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_a_handful_of_images_is_measured_too(limit: int) -> None:
+    found = gan_of(**{"data.limit": limit}).finish().metrics
+    assert all(np.isfinite(value) for value in found.values())
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

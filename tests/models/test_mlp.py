@@ -79,3 +79,13 @@ def test_orthogonal_weights() -> None:
     for layer in linear(Mlp(ring_widths(256, 2), source(), orthogonal=True)):
         rows = layer.weight.detach()
         assert torch.allclose(rows @ rows.T, torch.eye(len(rows)), atol=1e-5)
+
+
+@pytest.mark.parametrize("output", [None, "tanh"])
+def test_features_are_what_the_last_linear_layer_is_given(output: str | None) -> None:
+    net = Mlp((6, 5, 4, 3), source(), output=output)
+    inputs = torch.randn(7, 6, generator=source(1))
+    features = net.features(inputs)
+    assert features.shape == (7, 4)
+    assert torch.equal(features, net.layers[:4](inputs))
+    assert torch.equal(net.scores(features), net(inputs))

@@ -39,6 +39,24 @@ def _measures(shares: np.ndarray) -> dict[str, float]:
     }
 
 
+FIDELITY = {
+    # name: (samples after the last epoch, real images, noise)
+    "frechet_distance": (90.0, 1.4, 340.0),
+    "precision": (0.95, 0.91, 0.7),
+    "recall": (0.1, 0.86, 0.05),
+    "density": (1.4, 1.07, 0.59),
+    "coverage": (0.3, 0.98, 0.09),
+    "diversity": (0.6, 1.01, 0.5),
+    "near_duplicates": (0.3, 0.018, 0.0),
+}
+
+
+def _fidelity(rng: np.random.Generator) -> dict[str, float]:
+    made = {name: value * rng.uniform(0.8, 1.0) for name, (value, _, _) in FIDELITY.items()}
+    real = {f"real_{name}": value for name, (_, value, _) in FIDELITY.items()}
+    return {**made, **real, **{f"noise_{name}": end for name, (_, _, end) in FIDELITY.items()}}
+
+
 def gan(config: dict[str, Any], rng: np.random.Generator, epochs: int = 10) -> Made:
     depth, rows, arrays = config["gan.unroll_steps"], [], {"label_histogram": {}, "samples": {}}
     for epoch in range(1, epochs + 1):
@@ -54,8 +72,11 @@ def gan(config: dict[str, Any], rng: np.random.Generator, epochs: int = 10) -> M
             arrays["samples"][epoch] = rng.integers(0, 25 * epoch, (64, 28, 28)).astype(np.uint8)
     real = rng.multinomial(10_000, np.full(10, 0.1))
     arrays["real_histogram"] = {epochs: real}
-    own = {f"classifier_{name}": value for name, value in _measures(real / 10_000).items()}
-    return Made(rows, {**rows[-1], **own, "classifier_accuracy": 0.87}, arrays)
+    noise = rng.multinomial(3000, rng.dirichlet(np.full(10, 0.5)))
+    own = {f"real_{name}": value for name, value in _measures(real / 10_000).items()}
+    own |= {f"noise_{name}": value for name, value in _measures(noise / 3000).items()}
+    own |= {**_fidelity(rng), "classifier_accuracy": 0.87}
+    return Made(rows, {**rows[-1], **own}, arrays)
 
 
 def cnn(config: dict[str, Any], rng: np.random.Generator, epochs: int = 10) -> Made:

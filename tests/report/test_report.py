@@ -18,6 +18,7 @@ from hw5hpc.report.collect import collect
 from hw5hpc.report.figures import FIGURES, NothingToDraw, check_names
 from hw5hpc.report.figures.filters import stretch
 from hw5hpc.report.statistics import estimate, welch
+from hw5hpc.report.summary import means_table
 from hw5hpc.report.tables import Tables
 from hw5hpc.store import State, Status
 
@@ -264,3 +265,35 @@ def test_unknown_and_unfit_figures_are_refused() -> None:
         check_names(["loses"], "gan", "x.yaml")
     with pytest.raises(UserError, match="not made for experiment"):
         check_names(["confusion"], "gan", "x.yaml")
+
+
+@pytest.mark.parametrize("name", ["fidelity", "mode_coverage"])
+def test_both_ends_of_a_scale_stand_where_real_images_and_noise_do(fake: Any, name: str) -> None:
+    tables = tables_of(fake, "unroll_depth")
+    for axes in [one for one in FIGURES[name].draw(tables).axes if one.get_visible()]:
+        column = next(k for k, words in style.LABELS.items() if words == axes.get_ylabel())
+        for end in ("real", "noise"):
+            (word,) = [text for text in axes.texts if text.get_text() == end]
+            expected = tables.results[f"{end}_{column}"].mean()
+            assert word.xy[1] == pytest.approx(expected)
+            levels = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"]
+            assert any(level == pytest.approx(expected) for level in levels)
+
+
+@pytest.mark.parametrize("name", ["fidelity", "mode_coverage"])
+def test_runs_without_ends_are_drawn_without_them(fake: Any, name: str) -> None:
+    tables = tables_of(fake, "unroll_depth")
+    ends = [c for c in tables.results.columns if c.startswith(("real_", "noise_"))]
+    bare = dataclasses.replace(tables, results=tables.results.drop(columns=ends))
+    assert not any(axes.texts for axes in FIGURES[name].draw(bare).axes)
+
+
+def test_the_means_end_with_real_images_and_noise(fake: Any) -> None:
+    tables = tables_of(fake, "unroll_depth", grid={"seed": [0, 1]})
+    header, rows = means_table(tables)
+    assert [row[0] for row in rows[4:]] == ["real images", "noise images"]
+    assert rows[4][header.index(style.label("recall"))] == "0.86"
+    assert rows[5][header.index(style.label("recall"))] == "0.05"
+    assert rows[4][header.index(style.label("loss_generator"))] == "—"
+    assert not any(name.startswith(("real_", "noise_")) for name in header)
+    assert len(means_table(tables_of(fake, "ring_unroll"))[1]) == 4

@@ -18,6 +18,11 @@ def flat(images: Tensor) -> Tensor:
     return images.flatten(1).to(torch.get_default_dtype()).div_(127.5).sub_(1)
 
 
+def as_bytes(flat_images: Tensor) -> Tensor:
+    """Return floats in [-1, 1] as the nearest uint8 pixels, of the same shape: undoes `flat`."""
+    return flat_images.add(1).mul_(127.5).round_().clamp_(0, 255).byte()
+
+
 class Classifier(Supervised):
     """An MLP on flat grey images; see engine.loop.Training for the methods."""
 

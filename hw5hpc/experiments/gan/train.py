@@ -10,11 +10,18 @@ from hw5hpc.engine.distributed import SOLO, Ranks, Share
 from hw5hpc.engine.loop import Evaluation
 from hw5hpc.engine.random import generator
 from hw5hpc.experiments.adversarial import Adversaries
-from hw5hpc.experiments.classifier.train import SHAPE, flat
+from hw5hpc.experiments.classifier.train import SHAPE, as_bytes, flat
 from hw5hpc.experiments.gan.config import GanConfig
+from hw5hpc.experiments.gan.score import score
 from hw5hpc.experiments.images import ImageBatches
 from hw5hpc.metrics.classes import spread
-from hw5hpc.models.mlp import Mlp, classifier_widths, discriminator_widths, generator_widths
+from hw5hpc.models.mlp import (
+    PIXELS,
+    Mlp,
+    classifier_widths,
+    discriminator_widths,
+    generator_widths,
+)
 
 GRID = 64
 CHUNK = 1000
@@ -73,19 +80,16 @@ class Gan:
         arrays = {"label_histogram": measured.histogram.cpu().numpy()}
         if epoch in (1, (self.epochs + 1) // 2, self.epochs):
             first = self._ranks.gather(samples, share)[:GRID]
-            pixels = first.add(1).mul(127.5).round().clamp(0, 255).byte()
-            arrays["samples"] = pixels.view(-1, *SHAPE[1:]).cpu().numpy()
+            arrays["samples"] = as_bytes(first).view(-1, *SHAPE[1:]).cpu().numpy()
         return Evaluation(measured.metrics(), arrays)
 
     def finish(self) -> Evaluation:
-        """The classifier's own bias: the same measures on the real test images."""
-        share = self._ranks.share(len(self._images.data.test_images))
-        labels = self._labels(flat(self._images.data.test_images[share.part]), share)
-        real = spread(labels, len(self.class_names))
-        accuracy = (labels == self._images.data.test_labels).double().mean()
-        own = {f"classifier_{name}": value for name, value in real.metrics().items()}
-        own["classifier_accuracy"] = float(accuracy)
-        return Evaluation(own, {"real_histogram": real.histogram.cpu().numpy()})
+        """Measure the samples once more, and the two ends of every scale; see gan.score."""
+        share = self._ranks.share(self._samples)
+        samples = self._gan.generate(self._gan.noise(share.total, "score")[share.part])
+        source = generator(self._images.device, self.seed, "noise_images")
+        noise = torch.randint(256, (share.total, PIXELS), generator=source, device=source.device)
+        return score(self._classifier, self._images.data, samples, noise.byte(), self._ranks)
 
     def state(self) -> dict[str, Any]:
         return self._gan.state()

@@ -37,6 +37,10 @@ class FigureEntry:
 
 
 _BAND = "Lines are means over seeds, bands their 95 % t-intervals."
+_ENDS = (
+    "Dotted lines are the ends of the scale under the same classifier: real images and uniform "
+    "noise."
+)
 
 FIGURES: dict[str, FigureEntry] = {
     "losses": FigureEntry(
@@ -57,9 +61,16 @@ FIGURES: dict[str, FigureEntry] = {
     ),
     "mode_coverage": FigureEntry(
         "Coverage of the classes after the last epoch",
-        "Means over seeds with 95 % t-intervals; faint points are single seeds, the dotted line "
-        "is the real test set under the same classifier.",
+        "Means over seeds with 95 % t-intervals; faint points are single seeds. " + _ENDS,
         "mode_coverage",
+        ("gan",),
+    ),
+    "fidelity": FigureEntry(
+        "Fidelity of the samples after the last epoch",
+        "How close the samples come to real test images, by measures that a classifier's labels "
+        "alone cannot fool: means over seeds with 95 % t-intervals; faint points are single "
+        "seeds. " + _ENDS,
+        "fidelity",
         ("gan",),
     ),
     "coverage_curves": FigureEntry(

@@ -1,10 +1,9 @@
 """Draw how many classes the samples cover after the last epoch, for each setting."""
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, style
+from hw5hpc.report import drawing, ends, style
 from hw5hpc.report.tables import Tables
 
 LIMITS = {"classes_covered": 10.0, "entropy": float(np.log(10)), "total_variation": 0.9}
@@ -16,17 +15,9 @@ def draw(tables: Tables) -> Figure:
     figure, axes = style.grid(1, len(LIMITS), 3.8, 3.6)
     for one, (column, largest) in zip(axes[0], LIMITS.items(), strict=True):
         drawing.spots(one, tables, column, drawing.final(tables, column))
-        _real(one, tables, f"classifier_{column}")
+        ends.draw(one, tables, column)
         # An interval may leave the possible range; it is shown whole all the same.
         bottom, top = one.get_ylim()
         one.set_ylim(min(bottom, -0.03 * largest), max(top, 1.05 * largest))
     style.legend(figure, axes[0, 1])
     return style.finish(figure, tables, "Coverage of the classes after the last epoch")
-
-
-def _real(axes: Axes, tables: Tables, column: str) -> None:
-    if column in tables.results and tables.results[column].notna().any():
-        level = float(tables.results[column].mean())
-        axes.axhline(
-            level, color=style.GREY, linestyle=":", label="real test images, same classifier"
-        )
