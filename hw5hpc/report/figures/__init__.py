@@ -36,11 +36,14 @@ class FigureEntry:
         return figure
 
 
-_BAND = "Lines are means over seeds, bands their 95 % t-intervals."
+_BAND = (
+    "Lines are means over seeds, bands their 95 % t-intervals; "
+    "below three seeds the seeds themselves are points."
+)
 
 FIGURES: dict[str, FigureEntry] = {
     "losses": FigureEntry(
-        "Losses against epoch", _BAND, "losses", ("gan", "classifier", "cnn", "ring")
+        "Losses along training", _BAND, "losses", ("gan", "classifier", "cnn", "ring")
     ),
     "samples": FigureEntry(
         "Samples at three stages",
@@ -63,7 +66,17 @@ FIGURES: dict[str, FigureEntry] = {
         ("gan",),
     ),
     "coverage_curves": FigureEntry(
-        "Coverage of the classes against epoch", _BAND, "coverage_curves", ("gan",)
+        "Coverage of the classes along training",
+        f"{_BAND} Against training seconds, each run's last look counts.",
+        "coverage_curves",
+        ("gan",),
+    ),
+    "rate_ratio": FigureEntry(
+        "Coverage at the end against the ratio of the learning rates",
+        "Points are seeds, lines their means: one line a depth, against the generator's learning "
+        "rate over the discriminator's.",
+        "rate_ratio",
+        ("gan", "ring"),
     ),
     "step_cost": FigureEntry(
         "Cost of a training step",
