@@ -89,10 +89,10 @@ FIGURES: dict[str, FigureEntry] = {
         "The data set", "Eight images of each class.", "data_examples", ("cnn",)
     ),
     "training_loss": FigureEntry(
-        "Training loss against epoch", _BAND, "training_loss", ("cnn", "classifier")
+        "Training loss along training", _BAND, "training_loss", ("cnn", "classifier")
     ),
     "test_accuracy": FigureEntry(
-        "Test accuracy against epoch", _BAND, "test_accuracy", ("cnn", "classifier")
+        "Test accuracy along training", _BAND, "test_accuracy", ("cnn", "classifier")
     ),
     "accuracy_vs_lr": FigureEntry(
         "Final test accuracy against learning rate",
