@@ -9,12 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from hw5hpc.report.looks import with_steps_to_cover
 from hw5hpc.report.tables import Arrays, Tables
 from hw5hpc.store import Outputs, RunFolder, State, StoreError, SweepFolder
 from hw5hpc.store.files import numbers
 
 # A run whose folder was deleted, and one whose files contradict each other, are in no State.
 MISSING, DAMAGED = "missing", "damaged"
+TIMES = ("seconds", "train_seconds", "step_ms")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
     runs = [str(run) for run in record.get("runs", [])]
     read = [_read(outputs.run(run), points.get(run, {})) for run in runs]
     keys = tuple(dict.fromkeys(key for one in read for key in one.config))
-    return Tables(
+    tables = Tables(
         name=str(record.get("name", sweep.name)),
         experiment=str(record.get("experiment", "")),
         swept=tuple(str(key) for key in record.get("swept", [])),
@@ -57,6 +59,7 @@ def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
         class_names=next((one.class_names for one in read if one.class_names), ()),
         commits=tuple(dict.fromkeys(one.commit for one in read if one.commit)),
     )
+    return with_steps_to_cover(tables)
 
 
 def _points(sweep: SweepFolder) -> dict[str, dict[str, Any]]:
@@ -102,7 +105,7 @@ def _read_folder(run: RunFolder, point: Mapping[str, Any]) -> _Read:
         reason="; ".join(part for part in (reason, problem) if part),
         config=config,
         metrics=numbers(result.get("metrics")),
-        rows=_epochs(run),
+        rows=_looks(run),
         arrays=run.arrays(),
         facts=_facts(result, facts),
         source=str(result.get("data_source") or facts.get("data_source") or ""),
@@ -148,13 +151,35 @@ def _facts(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str
     return {"seconds": seconds, "device": str(device), "gpu_hours": spent}
 
 
-def _epochs(run: RunFolder) -> list[dict[str, float]]:
-    """One row an epoch, with its timing; of two rows for one epoch the later counts."""
-    timing, rows = (
-        {row["epoch"]: row for row in found if isinstance(row.get("epoch"), int)}
-        for found in (run.timing(), run.metrics())
-    )
-    return [{**timing.get(epoch, {}), **rows[epoch]} for epoch in sorted(rows)]
+def _looks(run: RunFolder) -> list[dict[str, float]]:
+    """One row a look, with its timing; of two rows for one step the later counts.
+
+    Timings that name no step are those of whole epochs: each belongs to the epoch's first row.
+    """
+    rows, timing = _latest(run.metrics()), _latest(run.timing())
+    ends: dict[float, _Key] = {}
+    for key in sorted(rows, key=_order):
+        ends.setdefault(rows[key]["epoch"], key)
+    for epoch, key in ends.items():
+        timing.setdefault(key, timing.get((epoch, None), {}))
+    return [{**timing.get(key, {}), **rows[key]} for key in sorted(rows, key=_order)]
+
+
+# (0, step) of a row that names its step, (epoch, None) of another.
+_Key = tuple[float, float | None]
+
+
+def _latest(rows: Sequence[dict[str, float]]) -> dict[_Key, dict[str, float]]:
+    return {_key(row): row for row in rows if isinstance(row.get("epoch"), int)}
+
+
+def _key(row: Mapping[str, float]) -> _Key:
+    step = row.get("step")
+    return (0, step) if isinstance(step, int) else (row["epoch"], None)
+
+
+def _order(key: _Key) -> tuple[float, float]:
+    return key[0], -1 if key[1] is None else key[1]
 
 
 def _results(read: Sequence[_Read], keys: Sequence[str]) -> pd.DataFrame:
@@ -175,7 +200,7 @@ def _results(read: Sequence[_Read], keys: Sequence[str]) -> pd.DataFrame:
 def _curves(read: Sequence[_Read], keys: Sequence[str]) -> pd.DataFrame:
     pairs = [(one, row) for one in read for row in one.rows]
     names = list(dict.fromkeys(["epoch", *(name for _, row in pairs for name in row)]))
-    names.sort(key=("seconds", "step_ms").__contains__)
+    names.sort(key=TIMES.__contains__)
     columns = {"run": _text([one.run for one, _ in pairs])}
     columns.update({key: _text([one.config.get(key) for one, _ in pairs]) for key in keys})
     columns.update({name: _floats([row.get(name) for _, row in pairs]) for name in names})

@@ -10,9 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from hw5hpc.report import statistics, style
+from hw5hpc.report import looks, statistics, style
 from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.ranges import possible
 from hw5hpc.report.tables import Setting, Tables
+
+TIME = "train_seconds"
 
 
 def need(frame: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -23,24 +26,38 @@ def need(frame: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def lines(figure: Figure, axes: Sequence[Axes], tables: Tables, columns: Sequence[str]) -> None:
-    """Draw one column an axes against epoch, and one legend for all."""
+    """Draw one column an axes along training, and one legend for all."""
     need(tables.curves, columns)
+    x = looks.axis(tables.curves)
     for one, column in zip(axes, columns, strict=True):
-        curves(one, tables, column)
+        curves(one, tables, column, x)
     style.legend(figure, axes[0])
 
 
 def curves(axes: Axes, tables: Tables, column: str, x: str = "epoch") -> None:
-    """Draw a metric along training: a mean line and a 95 % band for each setting."""
+    """Draw a metric along training: a mean line and a 95 % band for each setting.
+
+    Where there are too few seeds for an interval, their own points stand beside the line.
+    """
+    within = possible(tables, column)
     for setting, look in style.looks(tables).items():
         rows = tables.rows(tables.curves, setting)
-        points = statistics.along(rows, x, column)
+        read = rows
+        if x == TIME:
+            read = looks.held(rows, x, column, set(tables.finished(setting)["run"]))
+        points = statistics.along(read, x, column, within)
         name = style.legend_name(tables, setting, [found.n for _, found in points])
         _line(axes, points, look, name)
+        bare = [at for at, found in points if found.n > 1 and not found.has_interval]
+        if bare:
+            # Times are each run's own, so there the points stand at no common ones.
+            seen = rows if x == TIME else rows[rows[x].isin(bare)]
+            axes.plot(seen[x], seen[column], ".", color=look.colour, alpha=0.6, markersize=4)
         _crosses(axes, tables, setting, rows, (x, column), look)
     style.factors(axes, tables)
     style.tidy(axes, x, column)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if x != TIME:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if "loss" in column:
         _widen(axes, tables.curves[column])
 
@@ -89,18 +106,19 @@ def spots(
     axes: Axes, tables: Tables, column: str, values: Mapping[Setting, Sequence[float]]
 ) -> None:
     """Draw for each setting its seeds as faint points, and their mean with a 95 % interval."""
+    within = possible(tables, column)
     for (setting, look), at in zip(style.looks(tables).items(), positions(tables), strict=True):
-        found = statistics.estimate(values[setting])
+        found = statistics.estimate(values[setting], within)
         name = style.legend_name(tables, setting, [found.n])
         beside = [at - 0.15] * len(values[setting])
         axes.plot(beside, values[setting], look.marker, color=look.colour,
                   alpha=0.35, markersize=5, markeredgewidth=0)  # fmt: skip
-        half = found.half if found.n > 1 else None
-        axes.errorbar([at], [found.mean], half, fmt=look.marker, color=look.colour, capsize=5,
+        reach = [[one] for one in found.reach] if found.has_interval else None
+        axes.errorbar([at], [found.mean], reach, fmt=look.marker, color=look.colour, capsize=5,
                       markersize=8, linewidth=1.8, label=name)  # fmt: skip
     keys = tables.settings
     style.factors(axes, tables)
-    style.tidy(axes, ", ".join(map(style.label, keys)) or "all runs", column)
+    style.tidy(axes, ",\n".join(map(style.label, keys)) or "all runs", column)
     axes.set_xticks(positions(tables), tick_names(tables))
     if len(keys) > 1:
         axes.tick_params("x", rotation=30, rotation_mode="xtick")

@@ -24,6 +24,8 @@ GREY = "#666666"
 LABELS: dict[str, str] = {
     "epoch": "epoch",
     "step": "training step",
+    "train_seconds": "training time (s)",
+    "steps_to_cover": "steps until all stay covered",
     "seed": "seed",
     "loss_generator": "generator loss (nats)",
     "loss_discriminator": "discriminator loss (nats)",
@@ -61,6 +63,7 @@ LABELS: dict[str, str] = {
     "model.batch_norm_momentum": "batch norm's momentum",
     "model.batch_norm_eps": "batch norm's epsilon",
     "optim.lr": "learning rate",
+    "optim.lr_discriminator": "discriminator's learning rate",
     "optim.eps": "Adam's epsilon",
     "softmax.offset": "offset added to every input",
     "softmax.dtype": "number format",

@@ -8,6 +8,7 @@ import pandas as pd
 from hw5hpc.report.claims import Verdict, judge
 from hw5hpc.report.ends import ENDS, level
 from hw5hpc.report.figures import FIGURES
+from hw5hpc.report.ranges import possible
 from hw5hpc.report.statistics import estimate
 from hw5hpc.report.style import label, setting_name
 from hw5hpc.report.tables import Tables, settings_of
@@ -40,7 +41,7 @@ class Summary:
 
 def summarise(tables: Tables, figures: Sequence[str], undrawn: Sequence[str]) -> Summary:
     """Return what there is to say; `undrawn` holds a sentence for each figure left out."""
-    missing = (*missing_runs(tables), *undrawn)
+    missing = (*missing_runs(tables), *fewer_seeds(tables), *undrawn)
     return Summary(tables, tuple(figures), missing, tuple(judge(tables)))
 
 
@@ -58,6 +59,16 @@ def missing_runs(tables: Tables) -> list[str]:
         why = f": {row['reason']}" if row["reason"] else ""
         sentences.append(f"run {row['run']} ({swept}) is {row['state']}{why}")
     return sentences
+
+
+def fewer_seeds(tables: Tables) -> list[str]:
+    """Return a sentence for each setting that has fewer seeds than the others."""
+    return [
+        f"{setting_name(tables, setting)} has {short} seed{'s' if short > 1 else ''} fewer than "
+        "others, so its intervals are wider"
+        for setting in tables.compared
+        if (short := tables.short_of(setting))
+    ]
 
 
 def varying(tables: Tables) -> list[str]:
@@ -94,7 +105,7 @@ def results_table(tables: Tables) -> pd.DataFrame:
 
 
 def curves_table(tables: Tables) -> pd.DataFrame:
-    """Return one row a run and epoch: the content of curves.csv."""
+    """Return one row a run and look: the content of curves.csv."""
     shared = set(common(tables))
     return tables.curves[[name for name in tables.curves.columns if name not in shared]]
 
@@ -106,12 +117,13 @@ def means_table(tables: Tables) -> tuple[list[str], list[list[str]]]:
     """
     measured = [name for name in metrics(tables) if tables.results[name].notna().any()]
     names = [name for name in measured if not name.startswith(tuple(ENDS))]
+    ranges = [possible(tables, name) for name in names]
+    most = max((len(tables.finished(setting)) for setting in tables.compared), default=0)
     rows = []
     for setting in tables.compared:
         finished = tables.finished(setting)
-        cells = [_cell(finished[name]) for name in names]
-        single = " (single seed)" if len(finished) == 1 else ""
-        rows.append([setting_name(tables, setting), f"{len(finished)}{single}", *cells])
+        cells = [_cell(finished[name], *one) for name, one in zip(names, ranges, strict=True)]
+        rows.append([setting_name(tables, setting), _seeds(len(finished), most), *cells])
     for prefix, words in ENDS.items():
         found = [level(tables, prefix + name) for name in names]
         if any(value is not None for value in found):
@@ -119,11 +131,23 @@ def means_table(tables: Tables) -> tuple[list[str], list[list[str]]]:
     return ["setting", "n", *map(label, names)], rows
 
 
-def _cell(values: "pd.Series[float]") -> str:
-    found = estimate(values)
+def _seeds(count: int, most: int) -> str:
+    notes = ["single seed"] if count == 1 else []
+    notes += [f"fewer than others: {most}"] if count < most else []
+    return f"{count} ({', '.join(notes)})" if notes else str(count)
+
+
+def _cell(values: "pd.Series[float]", low: float, high: float) -> str:
+    """Mean and interval; its ends where the range cuts it, the values where they are too few."""
+    found = estimate(values, (low, high))
     if found.n == 0:
         return "—"
-    return f"{found.mean:.4g} ± {found.half:.2g}" if found.n > 1 else f"{found.mean:.4g}"
+    of = f" (n = {found.n})" if found.n < len(values) else ""
+    if not found.has_interval:
+        return " and ".join(f"{value:.4g}" for value in values.dropna()) + of
+    if found.half > 0 and (found.low <= low or found.high >= high):
+        return f"{found.mean:.4g} [{found.low:.4g}, {found.high:.4g}]{of}"
+    return f"{found.mean:.4g} ± {found.half:.2g}{of}"
 
 
 def number(value: object) -> str:

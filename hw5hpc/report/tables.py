@@ -1,5 +1,6 @@
 """The tidy tables that every figure, page and summary is made from."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +21,9 @@ class Tables:
         swept: the keys that the sweep varies, `seed` included when it is one of them.
         results: one row a run: `run`, `state`, `reason`, every config key (dotted), every final
             metric, `seconds`, `device`, `gpu_hours`; runs without a result have NaN metrics.
-        curves: one row a run and epoch: `run`, every config key, `epoch`, every metric of
-            metrics.jsonl, and `seconds`, `step_ms` of timing.jsonl.
+        curves: one row a run and look (after every epoch, or more often): `run`, every config
+            key, `epoch` (epochs finished), `step`, every metric of metrics.jsonl, and `seconds`,
+            `train_seconds`, `step_ms` of timing.jsonl.
         arrays: {run: {array name: {epoch: array}}}.
         source: in words, which copy of the data was used.
         config_keys: the dotted config keys among the columns.
@@ -39,6 +41,11 @@ class Tables:
     config_keys: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     commits: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> int:
+        """How many classes the data have; ten where no run has named them yet."""
+        return len(self.class_names) or 10
 
     @property
     def settings(self) -> list[str]:
@@ -62,6 +69,11 @@ class Tables:
     def count(self, setting: Setting, state: str) -> int:
         """Return how many of a setting's runs are in a state."""
         return int((self.rows(self.results, setting)["state"] == state).sum())
+
+    def short_of(self, setting: Setting) -> int:
+        """Return how many runs a setting has fewer than the one with most, whatever their state."""
+        counts = Counter(settings_of(self.results, self.settings))
+        return max(counts.values(), default=0) - counts[setting]
 
     def constant(self, key: str) -> Any:
         """Return the value of a config key that all runs share, else None."""

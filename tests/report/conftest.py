@@ -152,6 +152,12 @@ SEEDS = {"seed": [0, 1, 2]}
 GRIDS: dict[str, tuple[str, Callable[..., Made], dict[str, Any], dict[str, list[Any]]]] = {
     "unroll_depth": ("gan", gan, {"data.name": "fashion_mnist", "optim.lr": 2e-4},
                      {"gan.unroll_steps": [0, 1, 5, 10], **SEEDS}),
+    "unroll_learning_rates": ("gan", gan, {"data.name": "fashion_mnist", "optim.lr": 1e-3},
+                              {"optim.lr_discriminator": [1e-3, 1e-4, 1e-4 / 3],
+                               "gan.unroll_steps": [0, 5], **SEEDS}),
+    "ring_learning_rates": ("ring", ring, {"optim.lr": 1e-3},
+                            {"optim.lr_discriminator": [1e-3, 1e-4],
+                             "gan.unroll_steps": [0, 5], **SEEDS}),
     "batch_norm": ("cnn", cnn, {"data.name": "cifar10", "optim.lr": 1e-3},
                    {"model.batch_norm": [False, True], **SEEDS}),
     "learning_rate": ("cnn", cnn, {"data.name": "cifar10"},
@@ -185,8 +191,9 @@ def write_run(run: RunFolder, experiment: str, config: dict[str, Any], made: Mad
         return
     for row in made.rows:
         run.add_metrics(row)
-        cost = 2.0 * (1 + config.get("gan.unroll_steps", 0))
-        run.add_timing({"epoch": row["epoch"], "seconds": 3.0 * row["epoch"], "step_ms": cost})
+        cost = 2.0 * (1 + config.get("gan.unroll_steps", 0) / 2)
+        spent = {"seconds": 3.0 * row["epoch"], "train_seconds": cost * row["step"] / 1000}
+        run.add_timing({"epoch": row["epoch"], "step": row["step"], "step_ms": cost, **spent})
     for name, kept in made.arrays.items():
         for epoch, array in kept.items():
             run.add_array(name, epoch, array)

@@ -60,7 +60,7 @@ def test_damaged_folders_end_in_tables(fake: Any, seed: int) -> None:
             damage(path, source)
     tables = collect(made.outputs, made.folder)
     assert list(tables.results["run"]) == made.ids
-    assert not tables.curves.duplicated(["run", "epoch"]).any()
+    assert not tables.curves.duplicated(["run", "epoch", "step"]).any()
     summary = summarise(tables, [], [])
     assert results_table(tables).to_csv() and curves_table(tables) is not None
     assert markdown.text(summary) and page.html(summary)
@@ -80,12 +80,36 @@ def test_a_result_of_an_older_format_is_named(fake: Any) -> None:
 
 
 def test_timings_of_several_turns_double_no_row(fake: Any) -> None:
-    """After a resume an epoch may be timed twice: the later time counts, the row stands once."""
+    """After a resume a step may be timed twice: the later time counts, the row stands once."""
     made = fake("ring_unroll", grid=SMALL)
-    made.run(0).add_timing({"epoch": 2, "seconds": 99.0, "step_ms": 1.0})
+    made.run(0).add_timing({"epoch": 2, "step": 1000, "seconds": 99.0, "step_ms": 1.0})
     curves = collect(made.outputs, made.folder).curves
     rows = curves[(curves["run"] == made.ids[0]) & (curves["epoch"] == 2)]
     assert list(rows["seconds"]) == [99.0]
+
+
+def test_timings_that_name_no_step_are_those_of_whole_epochs(fake: Any) -> None:
+    made = fake("ring_unroll", grid=SMALL)
+    run = made.run(0)
+    run.timing_path.unlink()
+    for seconds in (7.0, 99.0):
+        run.add_timing({"epoch": 2, "seconds": seconds, "step_ms": 1.0})
+    run.add_metrics({"epoch": 2, "step": 1100, "modes_covered": 3})
+    curves = collect(made.outputs, made.folder).curves
+    rows = curves[(curves["run"] == made.ids[0]) & (curves["epoch"] == 2)]
+    assert list(rows["step"]) == [1000, 1100]
+    assert rows["seconds"].tolist()[0] == 99.0
+    assert rows["seconds"].isna().tolist() == [False, True]
+
+
+def test_of_two_rows_for_one_step_the_later_counts(fake: Any) -> None:
+    made = fake("ring_unroll", grid=SMALL)
+    for modes in (3, 4):
+        made.run(0).add_metrics({"epoch": 2, "step": 1100, "modes_covered": modes})
+    curves = collect(made.outputs, made.folder).curves
+    rows = curves[curves["run"] == made.ids[0]]
+    assert list(rows["step"]) == sorted({*range(500, 5001, 500), 1100})
+    assert list(rows.loc[rows["step"] == 1100, "modes_covered"]) == [4]
 
 
 def test_a_finished_run_without_its_result_is_lost(fake: Any) -> None:

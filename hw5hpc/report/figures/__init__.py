@@ -36,7 +36,10 @@ class FigureEntry:
         return figure
 
 
-_BAND = "Lines are means over seeds, bands their 95 % t-intervals."
+_BAND = (
+    "Lines are means over seeds, bands their 95 % t-intervals; "
+    "below three seeds the seeds themselves are points."
+)
 _ENDS = (
     "Dotted lines are the ends of the scale under the same classifier: real images and uniform "
     "noise."
@@ -44,7 +47,7 @@ _ENDS = (
 
 FIGURES: dict[str, FigureEntry] = {
     "losses": FigureEntry(
-        "Losses against epoch", _BAND, "losses", ("gan", "classifier", "cnn", "ring")
+        "Losses along training", _BAND, "losses", ("gan", "classifier", "cnn", "ring")
     ),
     "samples": FigureEntry(
         "Samples at three stages",
@@ -74,7 +77,17 @@ FIGURES: dict[str, FigureEntry] = {
         ("gan",),
     ),
     "coverage_curves": FigureEntry(
-        "Coverage of the classes against epoch", _BAND, "coverage_curves", ("gan",)
+        "Coverage of the classes along training",
+        f"{_BAND} Against training seconds, each run's last look counts.",
+        "coverage_curves",
+        ("gan",),
+    ),
+    "rate_ratio": FigureEntry(
+        "Coverage at the end against the ratio of the learning rates",
+        "Points are seeds, lines their means: one line a depth, against the generator's learning "
+        "rate over the discriminator's.",
+        "rate_ratio",
+        ("gan", "ring"),
     ),
     "step_cost": FigureEntry(
         "Cost of a training step",
@@ -87,10 +100,10 @@ FIGURES: dict[str, FigureEntry] = {
         "The data set", "Eight images of each class.", "data_examples", ("cnn",)
     ),
     "training_loss": FigureEntry(
-        "Training loss against epoch", _BAND, "training_loss", ("cnn", "classifier")
+        "Training loss along training", _BAND, "training_loss", ("cnn", "classifier")
     ),
     "test_accuracy": FigureEntry(
-        "Test accuracy against epoch", _BAND, "test_accuracy", ("cnn", "classifier")
+        "Test accuracy along training", _BAND, "test_accuracy", ("cnn", "classifier")
     ),
     "accuracy_vs_lr": FigureEntry(
         "Final test accuracy against learning rate",

@@ -1,11 +1,13 @@
 """Draw the final test accuracy against the learning rate, diverged runs included."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hw5hpc.report import drawing, statistics, style
 from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.ranges import SHARE
 from hw5hpc.report.tables import Tables, settings_of
 
 KEY = "optim.lr"
@@ -35,12 +37,12 @@ def draw(tables: Tables) -> Figure:
 
 def _line(axes: Axes, rows: pd.DataFrame, words: str, look: style.Look) -> None:
     finished = rows[rows["state"] == "finished"]
-    points = statistics.along(finished, KEY, "test_accuracy")
+    points = statistics.along(finished, KEY, "test_accuracy", SHARE)
     xs, found = [at for at, _ in points], [one for _, one in points]
     counts = [one.n for one in found]
     name = f"{words} ({style.seeds(min(counts, default=0), max(counts, default=0))})"
-    halves = [one.half for one in found]
-    axes.errorbar(xs, [one.mean for one in found], halves, fmt=f"{look.marker}-",
+    reach = np.transpose([one.reach for one in found]) if found else None
+    axes.errorbar(xs, [one.mean for one in found], reach, fmt=f"{look.marker}-",
                   color=look.colour, capsize=4, markersize=6, label=name)  # fmt: skip
 
 

@@ -1,18 +1,32 @@
-"""Draw the coverage of the classes against epoch."""
+"""Draw the coverage of the classes along training: by epoch or step, and by training time."""
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, style
+from hw5hpc.report import drawing, looks, style
+from hw5hpc.report.drawing import TIME
+from hw5hpc.report.ranges import possible
 from hw5hpc.report.tables import Tables
 
 COLUMNS = ("classes_covered", "total_variation")
 
 
 def draw(tables: Tables) -> Figure:
-    """Draw classes covered and total variation; see FigureEntry.draw."""
+    """Draw classes covered and total variation, a row for each axis; see FigureEntry.draw."""
     drawing.need(tables.curves, COLUMNS)
-    figure, axes = style.grid(1, 2, 5, 3.6)
-    drawing.lines(figure, axes[0], tables, COLUMNS)
-    axes[0, 0].set_ylim(0, (len(tables.class_names) or 10) * 1.05)
-    axes[0, 1].set_ylim(0, 1)
-    return style.finish(figure, tables, "Coverage of the classes against epoch")
+    xs = [looks.axis(tables.curves), *([TIME] if _timed(tables) else [])]
+    figure, axes = style.grid(len(xs), len(COLUMNS), 5, 3.4)
+    for row, x in zip(axes, xs, strict=True):
+        for one, column in zip(row, COLUMNS, strict=True):
+            drawing.curves(one, tables, column, x)
+            high = possible(tables, column)[1]
+            one.set_ylim(0, 1.05 * high if np.isfinite(high) else None)
+    style.legend(figure, axes[0, 0])
+    shown = " and ".join(style.label(x) for x in xs)
+    return style.finish(figure, tables, f"Coverage of the classes against {shown}")
+
+
+def _timed(tables: Tables) -> bool:
+    """Whether training times were recorded, on one device: others cannot be compared."""
+    recorded = TIME in tables.curves and np.isfinite(tables.curves[TIME]).any()
+    return bool(recorded) and tables.results["device"].replace("", None).nunique() == 1

@@ -1,8 +1,8 @@
-"""Draw the training losses against epoch."""
+"""Draw the losses along training."""
 
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, style
+from hw5hpc.report import drawing, looks, style
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.tables import Tables
 
@@ -16,4 +16,4 @@ def draw(tables: Tables) -> Figure:
         raise NothingToDraw("no run has recorded a loss yet")
     figure, axes = style.grid(1, len(columns), 5, 3.6)
     drawing.lines(figure, axes[0], tables, columns)
-    return style.finish(figure, tables, "Losses against epoch")
+    return style.finish(figure, tables, f"Losses against {style.label(looks.axis(tables.curves))}")

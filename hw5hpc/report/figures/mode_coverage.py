@@ -12,12 +12,10 @@ LIMITS = {"classes_covered": 10.0, "entropy": float(np.log(10)), "total_variatio
 def draw(tables: Tables) -> Figure:
     """Draw classes covered, entropy and total variation; see FigureEntry.draw."""
     drawing.need(tables.results, list(LIMITS))
-    figure, axes = style.grid(1, len(LIMITS), 3.8, 3.6)
+    figure, axes = style.grid(1, len(LIMITS), 3.8, 4)
     for one, (column, largest) in zip(axes[0], LIMITS.items(), strict=True):
         drawing.spots(one, tables, column, drawing.final(tables, column))
         ends.draw(one, tables, column)
-        # An interval may leave the possible range; it is shown whole all the same.
-        bottom, top = one.get_ylim()
-        one.set_ylim(min(bottom, -0.03 * largest), max(top, 1.05 * largest))
+        one.set_ylim(-0.03 * largest, 1.05 * largest)
     style.legend(figure, axes[0, 1])
     return style.finish(figure, tables, "Coverage of the classes after the last epoch")

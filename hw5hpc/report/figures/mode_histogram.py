@@ -9,20 +9,23 @@ from numpy.typing import NDArray
 
 from hw5hpc.report import statistics, style
 from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.histograms import Shares, last_shares
+from hw5hpc.report.ranges import SHARE
 from hw5hpc.report.tables import Setting, Tables
 
 INTERVAL = "95 % interval over seeds"
-Shares = NDArray[np.float64]
 
 
 def draw(tables: Tables) -> Figure:
     """Draw a panel for each setting; see FigureEntry.draw."""
-    shares = {setting: _shares(tables, setting, "label_histogram") for setting in tables.compared}
+    shares = {
+        setting: last_shares(tables, setting, "label_histogram") for setting in tables.compared
+    }
     drawn = {setting: found for setting, found in shares.items() if len(found)}
     if not drawn:
         raise NothingToDraw("no run has kept a label histogram yet")
     real = np.concatenate(
-        [_shares(tables, setting, "real_histogram") for setting in tables.compared]
+        [last_shares(tables, setting, "real_histogram") for setting in tables.compared]
     )
     columns = min(2, len(drawn))
     rows = -(-len(drawn) // columns)
@@ -38,33 +41,19 @@ def draw(tables: Tables) -> Figure:
     return style.finish(figure, tables, "Predicted labels of the samples after the last epoch")
 
 
-def _shares(tables: Tables, setting: Setting, name: str) -> Shares:
-    """Return the last histogram of each finished run as shares, [runs, classes]."""
-    ended = set(tables.finished(setting)["run"])
-    runs = [run for run in tables.with_array(setting, name) if run in ended]
-    last = [_last(tables.arrays[run][name]) for run in runs]
-    counts = [counts for counts in last if counts.sum() > 0]
-    if not counts:
-        return np.empty((0, len(tables.class_names) or 10))
-    return np.stack([one / one.sum() for one in counts])
-
-
-def _last(arrays: dict[int, NDArray[Any]]) -> Shares:
-    return arrays[max(arrays)].astype(np.float64)
-
-
 def _bars(axes: Axes, tables: Tables, setting: Setting, shares: Shares) -> None:
     look = style.looks(tables)[setting]
-    found = [statistics.estimate(column) for column in shares.T]
+    found = [statistics.estimate(column, SHARE) for column in shares.T]
     name = style.described(tables, setting, [len(shares)])
-    axes.bar(range(len(found)), [one.mean for one in found], color=look.colour, alpha=0.75)
+    means = [one.mean for one in found]
+    axes.bar(range(len(found)), means, color=look.colour, alpha=0.75)
     axes.set_title(name, fontsize=10)
-    if len(shares) > 1:
-        # A share lies between 0 and 1; the t-interval knows nothing of that and is cut there.
-        below = [one.mean - max(one.low, 0) for one in found]
-        above = [min(one.high, 1) - one.mean for one in found]
-        axes.errorbar(range(len(found)), [one.mean for one in found], [below, above], fmt="none",
-                      ecolor="#333333", elinewidth=1, capsize=3, label=INTERVAL)  # fmt: skip
+    if found[0].has_interval:
+        reach = np.transpose([one.reach for one in found])
+        axes.errorbar(range(len(found)), means, reach, fmt="none", ecolor="#333333",
+                      elinewidth=1, capsize=3, label=INTERVAL)  # fmt: skip
+    elif len(shares) > 1:
+        axes.plot(range(len(found)), shares.T, "o", color="#333333", markersize=3)
 
 
 def _references(axes: Axes, real: Shares, classes: int) -> None:

@@ -41,7 +41,8 @@ def draw(tables: Tables) -> Figure:
 def _by_step(tables: Tables, run: str) -> Arrays:
     """Key the samples by training step; the store keys them by epoch."""
     kept = tables.arrays.get(run, {}).get("samples", {})
-    rows = tables.curves[tables.curves["run"] == run]
+    # The samples of an epoch are those of its end, the first row that has finished it.
+    rows = tables.curves[tables.curves["run"] == run].drop_duplicates("epoch")
     steps = dict(zip(rows["epoch"], rows["step"], strict=True)) if "step" in rows else {}
     return {int(steps.get(epoch, epoch)): array for epoch, array in kept.items()}
 

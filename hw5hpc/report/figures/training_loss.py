@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, style
+from hw5hpc.report import drawing, looks, style
 from hw5hpc.report.tables import Tables
 
 
@@ -11,4 +11,6 @@ def draw(tables: Tables) -> Figure:
     drawing.need(tables.curves, ["train_loss"])
     figure, axes = style.grid(1, 1, 7, 4)
     drawing.lines(figure, axes[0], tables, ["train_loss"])
-    return style.finish(figure, tables, "Training loss against epoch")
+    return style.finish(
+        figure, tables, f"Training loss against {style.label(looks.axis(tables.curves))}"
+    )
