@@ -22,7 +22,7 @@ from hw5hpc.tracking.session import place
 from hw5hpc.tracking.summary import Content, Table, changed, send_summary
 from hw5hpc.tracking.words import Words
 
-WATCH_SECONDS = 30.0
+WATCH_SECONDS = 15.0
 
 
 @dataclass(frozen=True)

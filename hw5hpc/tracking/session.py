@@ -81,7 +81,7 @@ class Session:
             )  # fmt: skip
         finally:
             if self._run is None:
-                self._drop()
+                self._give_up()
         # W&B's own count: rows up to this step it has already.
         self.step = self._run.starting_step - 1
 
@@ -93,6 +93,7 @@ class Session:
         if self._run is not None:
             with contextlib.suppress(Exception):
                 self.close(State.RUNNING)
+            self._give_up()
 
     @property
     def url(self) -> str:
@@ -162,6 +163,12 @@ class Session:
             run.finish(exit_code=ENDS.get(state, 1))
         finally:
             self._drop()
+
+    def _give_up(self) -> None:
+        """End W&B's process: after a failure it holds the run's id, or is gone itself."""
+        with contextlib.suppress(Exception, SystemExit):
+            wandb.teardown(exit_code=1)
+        self._drop()
 
     def _drop(self) -> None:
         if self._aside:
