@@ -156,13 +156,11 @@ class Session:
         Raises:
             TimeoutError: it has not in `finish_seconds`.
         """
-        run, self._run = self._run, None
-        try:
-            if state not in ENDS and not self._goes_on:
-                run.mark_preempting()
-            run.finish(exit_code=ENDS.get(state, 1))
-        finally:
-            self._drop()
+        if state not in ENDS and not self._goes_on:
+            self._run.mark_preempting()
+        self._run.finish(exit_code=ENDS.get(state, 1))
+        self._run = None
+        self._drop()
 
     def _give_up(self) -> None:
         """End W&B's process: after a failure it holds the run's id, or is gone itself."""
