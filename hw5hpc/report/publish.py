@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hw5hpc.errors import UserError
-from hw5hpc.experiments import EXPERIMENTS, prerequisites, rebuild
+from hw5hpc.experiments import rebuild
 from hw5hpc.report.aggregate import aggregate
 from hw5hpc.report.collect import collect
 from hw5hpc.report.figures import FIGURES
 from hw5hpc.report.summary import curves_table, means_table, summarise
 from hw5hpc.report.tables import Tables
-from hw5hpc.store import Outputs, RunFolder, StoreError, SweepFolder
+from hw5hpc.store import Outputs, RunFolder, SweepFolder
 from hw5hpc.sweep import run_id
 from hw5hpc.tracking import workspace
 from hw5hpc.tracking.describe import words_of
@@ -102,16 +102,15 @@ def content(outputs: Outputs, sweep: SweepFolder) -> Content:
         facts={f"runs {state}": count for state, count in summary.states.items()},
         verdicts=[(one.sentence, one.verdict, one.numbers) for one in summary.verdicts],
         means=Table(columns, rows),
-        metrics=_headline_first(tables.experiment, curves),
+        metrics=_headline_first(str(sweep.load().get("headline", "")), curves),
         pictures=_pictured(tables),
         figures={name: sweep.report / f"{name}.png" for name in drawn},
         files=files,
     )
 
 
-def _headline_first(experiment: str, names: list[str]) -> list[str]:
-    headline = EXPERIMENTS[experiment].headline if experiment in EXPERIMENTS else ""
-    shown = [name for name in names if name not in ("epoch", "step", "seconds")]
+def _headline_first(headline: str, names: list[str]) -> list[str]:
+    shown = [name for name in names if name not in ("epoch", "step", "seconds", "train_seconds")]
     return sorted(shown, key=lambda name: name != headline)
 
 
@@ -153,8 +152,9 @@ def runs(outputs: Outputs, sweep: SweepFolder) -> list[RunFolder]:
 
 def _needed(run: RunFolder) -> list[str]:
     try:
-        wanted = prerequisites(rebuild(*run.config()))
-    except (StoreError, ValueError):
+        wanted = rebuild(*run.config()).prerequisites()
+    except (UserError, ValueError):
+        # Damaged, not there yet, or of the user's own making: the run itself will tell.
         return []
     return [run_id(experiment, config) for experiment, config in wanted.values()]
 

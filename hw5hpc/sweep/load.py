@@ -73,9 +73,7 @@ def load(
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise SweepError(f"{path}: a sweep file's name takes letters, digits, '_', '-' and '.'")
     report = tuple(file.report)
-    return Sweep(
-        path, name, file.experiment, points, swept, file.cluster, report, own, file.wandb
-    )
+    return Sweep(path, name, file.experiment, points, swept, file.cluster, report, own, file.wandb)
 
 
 def parse_overrides(words: Iterable[str]) -> Block:

@@ -53,8 +53,8 @@ class History:
         return content.hexdigest()
 
 
-# What timing.jsonl holds of an epoch: it differs between two runs of the same point.
-CLOCK = ("seconds", "step_ms")
+# What timing.jsonl holds of a row: it differs between two runs of the same point.
+CLOCK = ("seconds", "train_seconds", "step_ms")
 
 
 def read(run: RunFolder) -> History:
@@ -78,8 +78,8 @@ def read(run: RunFolder) -> History:
 
 
 def _rows(run: RunFolder) -> list[Row]:
-    """One row for each step; an epoch's timing and pictures go to the row that ended it."""
-    timing = {row.get("epoch"): row for row in run.timing()}
+    """One row for each step; an epoch's pictures go to the row that ended it."""
+    timing = {row.get("step"): row for row in run.timing()}
     by_step = {int(row["step"]): row for row in run.metrics() if {"step", "epoch"} <= row.keys()}
     rows, closed = [], set()
     if 0 not in by_step and run.metrics_path.exists() and _pictured_at_start(run):
@@ -89,8 +89,8 @@ def _rows(run: RunFolder) -> list[Row]:
         row, epoch = by_step[step], int(by_step[step]["epoch"])
         first = epoch not in closed
         closed.add(epoch)
-        clock = {key: timing[epoch][key] for key in CLOCK if key in timing.get(epoch, {})}
-        rows.append(Row(step, {**(clock if first else {}), **row}, epoch if first else None))
+        clock = {key: value for key, value in timing.get(step, {}).items() if key in CLOCK}
+        rows.append(Row(step, {**clock, **row}, epoch if first else None))
     return rows
 
 
@@ -105,6 +105,6 @@ def _incomplete(run: RunFolder, rows: list[Row], epochs: int) -> int:
     """
     if not rows:
         return 0
-    epoch = int(rows[-1].values["epoch"])
-    timed = any(row.get("epoch") == epoch for row in run.timing())
-    return int(epoch >= epochs or not (timed or rows[-1].pictured is None))
+    last = rows[-1]
+    timed = any(row.get("step") == last.step for row in run.timing())
+    return int(last.values["epoch"] >= epochs or not timed)

@@ -103,4 +103,4 @@ def add_epoch(run: RunFolder, epoch: int, loss: float | None = None) -> None:
     picture = np.full((4, 8, 8), 10 * epoch, np.uint8)
     run.add_array("samples", epoch, picture)
     run.add_metrics({"epoch": epoch, "step": 100 * epoch, **values})
-    run.add_timing({"epoch": epoch, "seconds": 2.5 * epoch, "step_ms": 25.0})
+    run.add_timing({"epoch": epoch, "step": 100 * epoch, "seconds": 2.5 * epoch, "step_ms": 25.0})

@@ -24,7 +24,7 @@ def test_a_row_waits_for_its_timing_and_the_last_one_for_the_end(write: Write) -
     run = write(1)
     run.add_metrics({"epoch": 2, "step": 200, "loss_generator": 0.5})
     assert (steps(read(run)), read(run).waiting) == ([100], 1)
-    run.add_timing({"epoch": 2, "seconds": 5.0, "step_ms": 25.0})
+    run.add_timing({"epoch": 2, "step": 200, "seconds": 5.0, "step_ms": 25.0})
     assert steps(read(run)) == [100, 200]
     run = write(EPOCHS)
     assert (steps(read(run)), read(run).waiting) == ([100, 200, 300], 1)
@@ -32,13 +32,15 @@ def test_a_row_waits_for_its_timing_and_the_last_one_for_the_end(write: Write) -
     assert (steps(read(run)), read(run).state) == ([100, 200, 300, 400], State.FINISHED)
 
 
-def test_rows_within_an_epoch_have_no_timing_of_their_own(write: Write) -> None:
+def test_rows_within_an_epoch_have_their_own_timing_but_no_picture(write: Write) -> None:
     run = write(1)
     run.add_metrics({"epoch": 1, "step": 150, "loss_generator": 0.7})
+    assert steps(read(run)) == [100]
+    run.add_timing({"epoch": 1, "step": 150, "seconds": 3.0, "step_ms": 20.0})
     found = read(run)
     assert steps(found) == [100, 150]
-    assert found.rows[1].values == {"epoch": 1, "step": 150, "loss_generator": 0.7}
-    assert found.rows[1].pictured is None
+    assert found.rows[1].values["step_ms"] == 20.0
+    assert [row.pictured for row in found.rows] == [1, None]
 
 
 def test_what_was_pictured_before_training_is_step_zero(write: Write) -> None:
@@ -59,7 +61,7 @@ def test_a_torn_row_is_left_out(write: Write) -> None:
 def test_the_digest_knows_the_values_but_not_the_clock(write: Write) -> None:
     one, other = write(2, "aaaaaaaaaaaa"), write(1, "bbbbbbbbbbbb")
     other.add_metrics({"epoch": 2, "step": 200, "loss_generator": 0.5})
-    other.add_timing({"epoch": 2, "seconds": 99.0, "step_ms": 1.0})
+    other.add_timing({"epoch": 2, "step": 200, "seconds": 99.0, "step_ms": 1.0})
     assert read(one).digest(200) == read(other).digest(200)
     add_epoch(one, 3, loss=0.1)
     add_epoch(other, 3, loss=0.2)
