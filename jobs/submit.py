@@ -1,20 +1,25 @@
 """Submit a sweep: to Slurm, or to run here with --debug or --local."""
 
 import argparse
+import dataclasses
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.cluster import local
 from hw5hpc.cluster import profile as profiles
 from hw5hpc.cluster.data import located
+from hw5hpc.cluster.profile import Profile
 from hw5hpc.cluster.request import Request, carry_out
 from hw5hpc.console import DONE, RUN_FAILED, guard
 from hw5hpc.experiments import read_sweep
 from hw5hpc.report.figures import check_names
 from hw5hpc.store import Outputs
+from hw5hpc.sweep import Sweep
+from hw5hpc.tracking.words import merge
 
 EPILOG = """\
 examples:
@@ -68,6 +73,7 @@ def main() -> int:
     if args.max_parallel is not None:
         block["max_parallel"] = args.max_parallel
     profile = profiles.load(args.cluster or profiles.default_name(), block, args.sweep)
+    sweep = dataclasses.replace(sweep, wandb=mirror(sweep, profile))
     out = "" if args.out == Path("outputs") else f" --out {args.out}"
     request = Request(
         sweep, profile, Outputs(args.out), f"{args.sweep}{out}",
@@ -75,6 +81,15 @@ def main() -> int:
         retry_failed=args.retry_failed, force=args.force,
     )  # fmt: skip
     return DONE if carry_out(request, print) else RUN_FAILED
+
+
+def mirror(sweep: Sweep, profile: Profile) -> dict[str, Any]:
+    """Return where W&B's mirror goes and in which mode, to record with the sweep."""
+    words = merge(profile.wandb, sweep.wandb, ("profile: wandb", f"{sweep.path}: wandb"))
+    # wandb is slow to load, and a mistake in the file shows before.
+    from hw5hpc.tracking.mode import at_submission
+
+    return at_submission(words)
 
 
 if __name__ == "__main__":

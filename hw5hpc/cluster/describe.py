@@ -7,6 +7,7 @@ from hw5hpc.cluster.plan import Plan, gpu_hours, pack
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.console import shown
 from hw5hpc.store import State
+from hw5hpc.tracking.words import CHOSEN
 
 
 def describe_plan(plan: Plan, profile: Profile | None = None) -> str:
@@ -28,6 +29,7 @@ def describe_plan(plan: Plan, profile: Profile | None = None) -> str:
         tasks = sum(len(pack(items, profile, plan.sweep.own)) for items in parts)
         hours = gpu_hours(tasks, profile)
         lines.append(f"  {tasks} tasks, at most {hours:.1f} GPU-hours (each up to {profile.time})")
+    lines.append(f"  W&B: {plan.sweep.wandb.get(CHOSEN, 'not decided')}")
     return "\n".join(lines)
 
 

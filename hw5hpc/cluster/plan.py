@@ -191,6 +191,7 @@ def register(plan: Plan, outputs: Outputs) -> None:
         "headline": find(sweep.experiment, sweep.own).headline,
         "swept": list(sweep.swept),
         "report": list(sweep.report),
+        "wandb": dict(sweep.wandb),
         "runs": [entry.id for entry in plan.points],
     }
     outputs.sweep(sweep.name).save(record, rows)

@@ -49,6 +49,7 @@ class Profile:
     max_stops: int | None = None
     setup: list[str] = dataclasses.field(default_factory=list)
     slurm_conf: str | None = None
+    wandb: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("partition", "account", "qos", "constraint"):

@@ -19,7 +19,7 @@ from hw5hpc.node.provenance import device_name, provenance
 from hw5hpc.node.task import Task
 from hw5hpc.store import RunFolder, State
 from hw5hpc.team.team import Team
-from hw5hpc.tracking import Tracker
+from hw5hpc.tracking.live import Tracker
 
 
 def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
@@ -32,7 +32,7 @@ def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     """
     ranks = team.ranks
     device = pick_device(ranks.local)
-    experiment, config, training = team.prepare(lambda: _prepare(run, task, device, ranks, ledger))
+    config, training = team.prepare(lambda: _prepare(run, task, device, ranks, ledger))
     watch = _watch(task, config, ledger)
     if not ranks.first:
         return train(training, run, device, watch, ranks).state
@@ -40,26 +40,26 @@ def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     # Which copy, in words, and the SHA-256 of all its pixels and labels before any limit.
     record |= {"data_source": training.data_source, "data_sha256": training.data_content}
     run.set_provenance(record)
-    tracker = _tracker(run, task.sweep, experiment, config, record)
+    tracker = Tracker(run, task.sweep)
     try:
         outcome = train(training, run, device, _tracked(watch, tracker, ledger), ranks)
         state = _end(run, outcome, training, ledger, _where(device, ranks))
         # Last, as it may have to wait for W&B: the run's state is on disk by then.
-        tracker.finish(outcome.metrics, exit_code=0 if outcome.state is State.FINISHED else 1)
+        tracker.finish()
         return state
     finally:
-        tracker.finish({}, exit_code=1)
+        tracker.finish()
 
 
 def _prepare(
     run: RunFolder, task: Task, device: torch.device, ranks: Ranks, ledger: Ledger
-) -> tuple[str, ExperimentConfig, Experiment]:
-    """Return (experiment, config, training)."""
+) -> tuple[ExperimentConfig, Experiment]:
+    """Return (config, training)."""
     experiment, config = checked_config(run, task.own)
     ledger.began(config.epochs)
     weights = weights_of_prerequisites(run, config)
     training_class = find(experiment, task.own).load()
-    return experiment, config, training_class(config, device, weights, ranks)
+    return config, training_class(config, device, weights, ranks)
 
 
 def _watch(task: Task, config: ExperimentConfig, ledger: Ledger) -> Watch:
@@ -72,26 +72,16 @@ def _watch(task: Task, config: ExperimentConfig, ledger: Ledger) -> Watch:
 
 
 def _tracked(watch: Watch, tracker: Tracker, ledger: Ledger) -> Watch:
-    """Let each row go to W&B and into the run's status."""
+    """Let each row go into the run's status, and from its files to W&B."""
 
     def row(metrics: dict[str, float], arrays: dict[str, NDArray[Any]]) -> None:
-        tracker.log(metrics, arrays)
         ledger.progressed(int(metrics["epoch"]), metrics, now=True)
 
-    return dataclasses.replace(watch, row=row)
+    def progress(epoch: int, step: int, metrics: dict[str, float]) -> None:
+        watch.progress(epoch, step, metrics)
+        tracker.update()
 
-
-def _tracker(
-    run: RunFolder, sweep: str, experiment: str, config: ExperimentConfig, record: dict[str, Any]
-) -> Tracker:
-    return Tracker(
-        run.path,
-        run.id,
-        group=sweep,
-        job_type=experiment,
-        tags=[sweep, str(record["device"])],
-        config={**dataclasses.asdict(config), "commit": record["commit"]},
-    )
+    return dataclasses.replace(watch, row=row, progress=progress)
 
 
 def _end(

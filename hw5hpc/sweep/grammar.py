@@ -29,9 +29,10 @@ class SweepFile:
     debug: Block = field(default_factory=dict)
     cluster: Block = field(default_factory=dict)
     report: list[str] = field(default_factory=list)
+    wandb: Block = field(default_factory=dict)
 
 
-MAPPINGS = ("config", "grid", "debug", "cluster")
+MAPPINGS = ("config", "grid", "debug", "cluster", "wandb")
 LISTS = ("zip", "points", "exclude")
 BLOCKS = ("experiment", *MAPPINGS, *LISTS, "report")
 

@@ -20,7 +20,7 @@ MAX_POINTS = 100_000
 
 @dataclass(frozen=True)
 class Sweep:
-    """A checked sweep: its points, and the raw cluster and report blocks for the layers above.
+    """A checked sweep: its points, and the raw blocks for the layers above.
 
     `own` is the file of the user's own experiment, whose name `experiment` is then.
     """
@@ -33,6 +33,7 @@ class Sweep:
     cluster: Block
     report: tuple[str, ...]
     own: Path | None = None
+    wandb: Block = dataclasses.field(default_factory=dict)
 
 
 def own_file(file: SweepFile) -> Path | None:
@@ -71,7 +72,8 @@ def load(
     name = path.stem + ("_debug" if debug else "")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise SweepError(f"{path}: a sweep file's name takes letters, digits, '_', '-' and '.'")
-    return Sweep(path, name, file.experiment, points, swept, file.cluster, tuple(file.report), own)
+    report = tuple(file.report)
+    return Sweep(path, name, file.experiment, points, swept, file.cluster, report, own, file.wandb)
 
 
 def parse_overrides(words: Iterable[str]) -> Block:

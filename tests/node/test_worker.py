@@ -19,7 +19,7 @@ from hw5hpc.node.worker import work
 from hw5hpc.store import Outputs, RunFolder, State, Status, claim, files
 from hw5hpc.sweep import run_id
 from hw5hpc.sweep.point import flatten
-from hw5hpc.tracking import Tracker
+from hw5hpc.tracking.live import Tracker
 
 Step = Callable[..., Any]
 

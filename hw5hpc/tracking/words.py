@@ -1,0 +1,100 @@
+"""What a profile and a sweep file say of W&B: the key and the block `wandb`."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hw5hpc.errors import UserError, nearest, unknown
+
+PROJECT = "hw5hpc"
+# Where a recorded sweep keeps the mode that its plan showed, in words.
+CHOSEN = "chosen"
+# W&B's own spellings, and what each means here.
+MODES = {
+    "online": "online",
+    "run": "online",
+    "shared": "online",
+    "offline": "offline",
+    "dryrun": "offline",
+    "disabled": "disabled",
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """Where the mirror goes; None leaves it to W&B's own settings."""
+
+    entity: str | None = None
+    project: str | None = None
+    tags: tuple[str, ...] = ()
+    mode: str | None = None
+
+    def block(self) -> dict[str, Any]:
+        """Return the words as a block that `parse` reads."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if value}
+
+
+def merge(profile: Mapping[str, Any], sweep: Mapping[str, Any], where: tuple[str, str]) -> Words:
+    """Return the sweep's words over the profile's; tags add up, and the more careful mode counts.
+
+    Raises:
+        UserError: one line with the file, the key, what is wrong and what is allowed.
+    """
+    low, high = parse(profile, where[0]), parse(sweep, where[1])
+    return Words(
+        entity=high.entity or low.entity,
+        project=high.project or low.project,
+        tags=tuple(dict.fromkeys((*low.tags, *high.tags))),
+        mode=careful(low.mode, high.mode),
+    )
+
+
+def careful(*modes: str | None) -> str | None:
+    """Return the mode that sends least: who said offline is never online."""
+    for mode in ("disabled", "offline", "online"):
+        if mode in modes:
+            return mode
+    return None
+
+
+def parse(block: Mapping[str, Any], where: str) -> Words:
+    """Return the words of one block.
+
+    Raises:
+        UserError: an unknown key or mode, or a value of the wrong type.
+    """
+    allowed = [field.name for field in dataclasses.fields(Words)]
+    for key, value in block.items():
+        if key not in allowed:
+            hint = nearest(str(key), allowed)
+            raise UserError(f"{where}: unknown key {key!r}; allowed: {', '.join(allowed)}.{hint}")
+        _check(key, value, where)
+    values = {key: value for key, value in block.items() if value is not None}
+    if "mode" in values:
+        values["mode"] = spelling(values["mode"], f"{where}: key 'mode'")
+    return Words(**{**values, "tags": tuple(values.get("tags", ()))})
+
+
+def _check(key: str, value: Any, where: str) -> None:
+    if value is None:
+        return
+    if key == "tags":
+        words = isinstance(value, list | tuple) and all(isinstance(tag, str) for tag in value)
+        if not words or not all(0 < len(tag) <= 64 for tag in value):
+            raise UserError(
+                f"{where}: key 'tags' takes a list of words (1 to 64 letters), got {value!r}"
+            )
+    elif not isinstance(value, str) or not value:
+        raise UserError(f"{where}: key {key!r} takes a word, got {value!r}")
+
+
+def spelling(mode: str, where: str) -> str:
+    """Return 'online', 'offline' or 'disabled' for one of W&B's spellings.
+
+    Raises:
+        UserError: `mode` is none of them; the line begins with `where`.
+    """
+    if mode not in MODES:
+        raise UserError(f"{where}: {unknown('W&B mode', mode, MODES)}")
+    return MODES[mode]

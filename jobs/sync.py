@@ -1,0 +1,52 @@
+"""Send a sweep's runs to W&B from their own files: what is new, and nothing twice."""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hw5hpc.console import DONE, RUN_FAILED, guard, sweep_name
+from hw5hpc.store import Outputs
+
+EPILOG = """\
+examples:
+  python jobs/sync.py sweeps/unroll_depth.yaml             from the login node, as often as you like
+  python jobs/sync.py sweeps/unroll_depth.yaml --watch     while the runs go on
+  python jobs/sync.py unroll_depth --report                and a W&B Report with the verdicts
+  python jobs/sync.py unroll_depth --offline               offline runs, for wandb sync or leet
+exit status: 0 all was sent, 1 something could not be sent, 2 the input is wrong or W&B is offline
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = made.add_argument
+    add("sweep", help="the sweep file, or the sweep's name below outputs/sweeps/")
+    add("--watch", action="store_true", help="look again until every run has ended")
+    add("--report", action="store_true", help="write a W&B Report as well")
+    add("--online", action="store_true", help="send although W&B was said to be offline")
+    add("--offline", action="store_true", help="send nothing; write an offline run for each run")
+    add("--out", type=Path, default=Path("outputs"), metavar="DIR", help="default: outputs/")
+    return made
+
+
+def main() -> int:
+    args = parser().parse_args()
+    # wandb and matplotlib are slow to load, and --help needs neither.
+    from hw5hpc.report.publish import Wanted, sync, told
+
+    outputs = Outputs(args.out)
+    wanted = Wanted(args.watch, args.online, args.offline, args.report)
+    failed = False
+    for sent in sync(outputs, outputs.sweep(sweep_name(args.sweep)), wanted):
+        failed = failed or bool(sent.problem)
+        if line := told(sent):
+            print(line)
+    return RUN_FAILED if failed else DONE
+
+
+if __name__ == "__main__":
+    sys.exit(guard(main))

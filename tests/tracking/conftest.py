@@ -1,0 +1,106 @@
+"""What the tests of the mirror share: the stand-in server, and runs written as a worker does."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wandb
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from wandb_server import WandbServer
+
+from hw5hpc.store import Outputs, RunFolder, State, SweepFolder
+
+KEY = "0123456789abcdef0123456789abcdef01234567"
+ROOT = Path(__file__).resolve().parents[2]
+SWEEP, EPOCHS = "depths", 4
+Write = Callable[..., RunFolder]
+
+
+@pytest.fixture(scope="session")
+def one_server() -> Iterator[WandbServer]:
+    """One for all: wandb keeps its first address for the life of the process."""
+    with WandbServer() as server:
+        yield server
+        wandb.teardown()
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Nothing of W&B's in the environment; gives the home folder."""
+    for name in [name for name in os.environ if name.startswith("WANDB_") or name == "NETRC"]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.chdir(tmp_path)
+    return home
+
+
+@pytest.fixture
+def server(
+    one_server: WandbServer, clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[WandbServer]:
+    """The stand-in, with a key for it; every test finds it empty."""
+    monkeypatch.setenv("WANDB_BASE_URL", one_server.url)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    one_server.forget()
+    yield one_server
+    one_server.refusing = False
+    one_server.uploads.set()
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Outputs:
+    return Outputs(tmp_path / "out")
+
+
+@pytest.fixture
+def sweep(outputs: Outputs) -> SweepFolder:
+    """A sweep of two runs that was submitted."""
+    folder = outputs.sweep(SWEEP)
+    runs = {"aaaaaaaaaaaa": 0, "bbbbbbbbbbbb": 5}
+    points = [{"run": run, "gan.unroll_steps": k, "seed": 0} for run, k in runs.items()]
+    record = {"name": SWEEP, "experiment": "ring", "swept": ["gan.unroll_steps", "seed"]}
+    folder.save({**record, "runs": list(runs), "wandb": {"tags": ["homework"]}}, points)
+    return folder
+
+
+@pytest.fixture
+def write(outputs: Outputs, sweep: SweepFolder) -> Write:
+    """Writes a run as its worker does: up to an epoch, or to its end."""
+
+    def up_to(epoch: int, run_id: str = "bbbbbbbbbbbb", end: bool = False) -> RunFolder:
+        run = outputs.run(run_id)
+        depth = 5 if run_id.startswith("b") else 0
+        run.create("ring", {"seed": 0, "gan.unroll_steps": depth, "train.epochs": EPOCHS})
+        status = run.status()
+        if status.state is not State.RUNNING:
+            run.set_provenance({"commit": "c0ffee", "job": "17_3", "device": "CPU"})
+        status = status.to(State.RUNNING, epoch=epoch, epochs=EPOCHS)
+        run.set_status(status)
+        done = len(run.metrics())
+        for now in range(done + 1, epoch + 1):
+            add_epoch(run, now)
+        if end:
+            metrics = {"modes_covered": 8.0}
+            run.add_array("confusion", EPOCHS, np.eye(3, dtype=np.int64))
+            run.set_result({"state": "finished", "reason": "", "metrics": metrics})
+            run.set_status(status.to(State.FINISHED, metrics=metrics))
+        return run
+
+    return up_to
+
+
+def add_epoch(run: RunFolder, epoch: int, loss: float | None = None) -> None:
+    """Write one epoch's row, picture and timing as the loop does."""
+    values = {"loss_generator": 1 / epoch if loss is None else loss}
+    picture = np.full((4, 8, 8), 10 * epoch, np.uint8)
+    run.add_array("samples", epoch, picture)
+    run.add_metrics({"epoch": epoch, "step": 100 * epoch, **values})
+    run.add_timing({"epoch": epoch, "step": 100 * epoch, "seconds": 2.5 * epoch, "step_ms": 25.0})
