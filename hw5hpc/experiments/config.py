@@ -66,25 +66,6 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class AdamConfig:
-    """Adam's learning rate, its two decay rates and its epsilon (Kingma and Ba 2015)."""
-
-    lr: float = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
-
-    def __post_init__(self) -> None:
-        above(self, "lr", 0)
-        above(self, "eps", 0)
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise FieldError(
-                    name, f"takes values from 0 up to below 1, got {getattr(self, name)}"
-                )
-
-
-@dataclass(frozen=True)
 class ExperimentConfig(RunConfig):
     """What the parts around a run ask of every experiment's config: how long it is, and its data.
 

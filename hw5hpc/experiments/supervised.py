@@ -13,17 +13,18 @@ from hw5hpc.engine.batch_norm import synchronise
 from hw5hpc.engine.distributed import Ranks, Share
 from hw5hpc.engine.loop import Evaluation
 from hw5hpc.engine.precision import autocast
-from hw5hpc.experiments.config import AdamConfig, ImagesConfig
+from hw5hpc.experiments.config import ImagesConfig
 from hw5hpc.experiments.images import ImageBatches
+from hw5hpc.experiments.optimizers import OptimConfig, build
 from hw5hpc.metrics.classification import Classified, evaluate
 
 
 class Supervised:
-    """A classifier of images, trained with Adam on cross-entropy; see engine.loop.Training.
+    """A classifier of images, trained on cross-entropy; see engine.loop.Training.
 
     Args:
         config: the seed, and how to train.
-        optim: Adam's settings.
+        optim: the optimizer, and its settings.
         images: the data set, in batches.
         net: the network, freshly initialised on the device; its outputs are logits [N, classes].
         inputs: makes of uint8 images [N, C, H, W] what the network is fed.
@@ -35,7 +36,7 @@ class Supervised:
     def __init__(
         self,
         config: ImagesConfig,
-        optim: AdamConfig,
+        optim: OptimConfig,
         images: ImageBatches,
         net: nn.Module,
         inputs: Callable[[Tensor], Tensor],
@@ -47,9 +48,7 @@ class Supervised:
         self.steps_per_epoch, self.class_names = images.per_epoch, images.data.class_names
         self.data_source, self.data_content = images.data.source, images.data.content
         self._net = synchronise(net, ranks, images.device)
-        self._optim = torch.optim.Adam(
-            net.parameters(), lr=optim.lr, betas=(optim.beta1, optim.beta2), eps=optim.eps
-        )
+        self._optim = build(optim, net.parameters())
 
     @cached_property
     def _averaged(self) -> nn.Module:

@@ -79,7 +79,7 @@ def test_the_page_works_on_slurm(study: Path, dev_cluster: Path) -> None:
         (
             "class Config(ImagesConfig):",
             "class Config(ImagesConfig)",
-            "my_study.py:27: SyntaxError",
+            "my_study.py:28: SyntaxError",
         ),
         ('width: str = "x0_5"', 'width: str = "x9"', "Config(): FieldError: width: takes one of"),
     ],

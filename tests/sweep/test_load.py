@@ -8,8 +8,8 @@ import pytest
 
 from hw5hpc.experiments import SCHEMAS
 from hw5hpc.experiments.classifier.config import ClassifierConfig
-from hw5hpc.experiments.config import AdamConfig
 from hw5hpc.experiments.gan.config import GanConfig
+from hw5hpc.experiments.optimizers import OptimConfig
 from hw5hpc.sweep import RunConfig, Sweep, SweepError, load, run_id
 from hw5hpc.sweep.point import added, flatten, identity
 from hw5hpc.sweep.schema import Schema
@@ -157,7 +157,7 @@ def test_another_default_of_the_classifier_moves_the_gans_id(
     ((_, today),) = GanConfig().prerequisites().values()
     assert isinstance(today, ClassifierConfig)
     assert scored_by(today) == plain
-    assert scored_by(replace(today, optim=AdamConfig(lr=2e-3))) != plain
+    assert scored_by(replace(today, optim=OptimConfig(lr=2e-3))) != plain
     elsewhere = replace(today, data=replace(today.data, root="/elsewhere"))
     assert scored_by(elsewhere) == plain
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from hw5hpc.experiments.config import AdamConfig, ImagesConfig, TrainConfig
+from hw5hpc.experiments.config import ImagesConfig, TrainConfig
+from hw5hpc.experiments.optimizers import OptimConfig
 
 
 @dataclass(frozen=True)
@@ -10,4 +11,4 @@ class ClassifierConfig(ImagesConfig):
     """An MLP with the discriminator's body and 10 outputs."""
 
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10, batch_size=128))
-    optim: AdamConfig = field(default_factory=AdamConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)

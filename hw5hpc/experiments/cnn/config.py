@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 
 from hw5hpc.errors import FieldError
 from hw5hpc.experiments.config import (
-    AdamConfig,
     DataConfig,
     ImagesConfig,
     TrainConfig,
     above,
     one_of,
 )
+from hw5hpc.experiments.optimizers import OptimConfig
 
 PLACEMENTS = ("before_relu", "after_relu")
 
@@ -43,5 +43,5 @@ class CnnConfig(ImagesConfig):
 
     data: DataConfig = field(default_factory=lambda: DataConfig(name="cifar10"))
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10, batch_size=32))
-    optim: AdamConfig = field(default_factory=AdamConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

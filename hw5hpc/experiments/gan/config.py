@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 from hw5hpc.experiments.classifier.config import ClassifierConfig
 from hw5hpc.experiments.config import (
-    AdamConfig,
     DataConfig,
     ImagesConfig,
     TrainConfig,
@@ -12,13 +11,14 @@ from hw5hpc.experiments.config import (
     at_least,
     one_of,
 )
+from hw5hpc.experiments.optimizers import OptimConfig
 from hw5hpc.sweep.point import RunConfig, added
 
 OBJECTIVES = ("saddle", "non_saturating")
 
 
 @dataclass(frozen=True)
-class GanOptimConfig(AdamConfig):
+class GanOptimConfig(OptimConfig):
     """Adam for both networks; `lr` is the generator's, the discriminator has its own.
 
     The generator's is ten times the discriminator's, as in Metz et al. 2016, section 3.1: with
@@ -32,6 +32,8 @@ class GanOptimConfig(AdamConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         above(self, "lr_discriminator", 0)
+        # The lookahead differentiates through its own steps of Adam (engine.unroll).
+        one_of(self, "name", ("adam",))
 
 
 @dataclass(frozen=True)

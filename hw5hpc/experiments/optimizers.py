@@ -1,0 +1,60 @@
+"""The optimizers of supervised training: one row each, and the config that they share."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hw5hpc.errors import FieldError
+from hw5hpc.experiments.config import above, one_of
+from hw5hpc.sweep.point import added
+
+if TYPE_CHECKING:
+    from torch.nn import Parameter
+    from torch.optim import Optimizer
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """An optimizer by its name in OPTIMIZERS, its learning rate, and Adam's other settings.
+
+    `beta1` and `beta2` are Adam's decay rates, `eps` its epsilon (Kingma and Ba 2015, algorithm 1);
+    `beta1` is the momentum of `sgd`.
+    """
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    name: str = added("adam")
+
+    def __post_init__(self) -> None:
+        above(self, "lr", 0)
+        above(self, "eps", 0)
+        one_of(self, "name", tuple(OPTIMIZERS))
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise FieldError(
+                    name, f"takes values from 0 up to below 1, got {getattr(self, name)}"
+                )
+
+
+def _adam(config: OptimConfig, parameters: Any) -> "Optimizer":
+    from torch.optim import Adam
+
+    betas = (config.beta1, config.beta2)
+    return Adam(parameters, lr=config.lr, betas=betas, eps=config.eps)
+
+
+def _sgd(config: OptimConfig, parameters: Any) -> "Optimizer":
+    from torch.optim import SGD
+
+    return SGD(parameters, lr=config.lr, momentum=config.beta1)
+
+
+# torch is imported only when one is built: a config is checked without it.
+OPTIMIZERS: dict[str, Callable[[OptimConfig, Any], "Optimizer"]] = {"adam": _adam, "sgd": _sgd}
+
+
+def build(config: OptimConfig, parameters: "Iterable[Parameter]") -> "Optimizer":
+    """Return the optimizer that the config names, over these parameters."""
+    return OPTIMIZERS[config.name](config, parameters)
