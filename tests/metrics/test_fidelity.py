@@ -144,15 +144,15 @@ def test_a_class_without_real_pairs_is_held_against_those_of_all_classes() -> No
 
 
 def test_near_duplicates_are_closer_than_almost_all_real_images() -> None:
-    """Real images on a line at 0, 2, 4 and so on, but for two neighbours of one grey level."""
+    """Real images on two lines at 0, 2, 4 and so on, but for two pairs that are closer."""
     levels = np.arange(250)
     places = np.stack([levels // 2 * 2, levels % 2 * 200], 1)
-    places[1] = (0, 1)
+    places[1], places[3] = (0, 1), (3, 201)
     real = embedded(normal(250), places)
     made = places.copy()
     made[100:140] = made[100]
     found = measured(real, embedded(normal(250), made))
-    # Forty copies, and the two that are one level apart; all others keep the real gap of two.
+    # Forty copies, and the closest pair; the second closest is the real images' own edge.
     assert found["near_duplicates"] == pytest.approx(42 / 250)
     assert measured(real, real)["near_duplicates"] == pytest.approx(2 / 250)
 
