@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hw5hpc.errors import UserError
+from hw5hpc.errors import UserError, brief
+from hw5hpc.sweep import scalar
 
 DONE, RUN_FAILED, WRONG_INPUT = 0, 1, 2
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -40,10 +41,19 @@ def guard(main: Callable[[], int]) -> int:
         return WRONG_INPUT
 
 
-def sweep_name(word: str) -> str:
-    """Return a sweep's name from what was typed: its file, or the name itself."""
-    path = Path(word)
-    return path.stem if path.suffix in (".yaml", ".yml") else word
+def whole_number(option: str, text: str) -> int:
+    """Return an option's number, read by the rules of the files.
+
+    Raises:
+        UserError: no whole number from 1.
+    """
+    try:
+        value = scalar.value(text)
+    except ValueError as error:
+        raise UserError(f"{option} {error}") from error
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UserError(f"{option} takes a whole number from 1, got {brief(text)}")
+    return value
 
 
 def shown(path: Path) -> str:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hw5hpc.console import DONE, guard, shown, sweep_name
-from hw5hpc.store import Outputs
+from hw5hpc.cluster import folders
+from hw5hpc.console import DONE, guard, shown
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__)
-    made.add_argument("sweep", help="the sweep file, or the sweep's name below outputs/sweeps/")
+    made.add_argument("sweep", help="the sweep's file, name or folder")
     made.add_argument("--out", type=Path, default=Path("outputs"), metavar="DIR")
     return made
 
@@ -22,8 +22,9 @@ def main() -> int:
     # matplotlib is slow to load, and --help needs none of it.
     from hw5hpc.report.aggregate import aggregate
 
-    outputs = Outputs(args.out)
-    report = aggregate(outputs, outputs.sweep(sweep_name(args.sweep)))
+    outputs, folder = folders.find(args.out, args.sweep)
+    report = aggregate(outputs, folder)
+    print(f"sweep {folder.name}")
     for sentence in report.missing:
         print(sentence)
     print(f"report: {shown(report.index)}")

@@ -9,15 +9,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rich.console import Console
 
-from hw5hpc.cluster import follow
-from hw5hpc.console import DONE, RUN_FAILED, guard, sweep_name
-from hw5hpc.store import Outputs, State
+from hw5hpc.cluster import folders, follow
+from hw5hpc.console import DONE, RUN_FAILED, guard
+from hw5hpc.store import State
 from hw5hpc.store.files import valid
 
 EPILOG = """\
 examples:
   python jobs/status.py sweeps/unroll_depth.yaml --watch
   python jobs/status.py unroll_depth_debug            a sweep's name works as well as its file
+  python jobs/status.py softmax_shift-offset=0,88     and overrides give a sweep its own name
 exit status: 0 no run failed, 1 a run failed, 2 the input is wrong
 """
 
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = made.add_argument
-    add("sweep", help="the sweep file, or the sweep's name below outputs/sweeps/")
+    add("sweep", help="the sweep's file, name or folder")
     add("--watch", action="store_true", help="refresh until every point has ended")
     add("--json", action="store_true", help="print a JSON list instead of a table")
     add("--failed", action="store_true", help="only failed, lost and diverged points")
@@ -38,9 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     args = parser().parse_args()
-    outputs = Outputs(args.out)
-    folder = outputs.sweep(sweep_name(args.sweep))
-    folder.load()
+    outputs, folder = folders.find(args.out, args.sweep)
     rows = follow.look(outputs, folder, args.cluster, only_bad=args.failed, watch=args.watch)
     if args.json:
         print(json.dumps(valid([row.as_dict() for row in rows]), indent=2))

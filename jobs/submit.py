@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hw5hpc.cluster import profile as profiles
 from hw5hpc.cluster.data import located
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.cluster.request import Request, carry_out
-from hw5hpc.console import DONE, RUN_FAILED, guard
+from hw5hpc.console import DONE, RUN_FAILED, guard, whole_number
 from hw5hpc.experiments import read_sweep
 from hw5hpc.report.figures import check_names
 from hw5hpc.store import Outputs
@@ -27,9 +28,11 @@ examples:
   python jobs/submit.py sweeps/unroll_depth.yaml --debug          shortened, on this machine
   python jobs/submit.py sweeps/unroll_depth.yaml --dry-run        the plan and the sbatch script
   python jobs/submit.py sweeps/unroll_depth.yaml seed=[0,1] train.epochs=10
+  python jobs/submit.py sweeps/unroll_depth.yaml --seeds 10       more seeds for every setting
   torchrun --nproc-per-node 2 -- jobs/submit.py sweeps/unroll_depth.yaml --local
 
-Submitting twice is safe: finished runs are reused and running ones are left alone.
+Submitting twice is safe: finished runs are reused and running ones are left alone. Overrides that
+change points make a sweep of their own, named in the plan: unroll_depth-epochs=10-seed=0,1.
 exit status: 0 done, 1 a run failed, 2 the input is wrong (nothing was submitted)
 """
 
@@ -54,7 +57,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--retry-failed", action="store_true", help="send failed runs again")
     add("--force", action="store_true", help="run finished ones again; old folders are moved aside")
-    add("--max-parallel", type=int, metavar="N", help="at most N array tasks at a time")
+    add("--max-parallel", type=partial(whole_number, "--max-parallel"), metavar="N",
+        help="at most N array tasks at a time")  # fmt: skip
+    add("--seeds", type=partial(whole_number, "--seeds"), metavar="N",
+        help="top every setting up to N seeds: the sweep's own, then the smallest unused ones; "
+        "a setting that has N or more keeps what it has")  # fmt: skip
+    add("--name", help="the sweep's name and folder (default: the file's, and what overrides "
+        "change); --debug adds _debug")  # fmt: skip
     add("--out", type=Path, default=Path("outputs"), metavar="DIR", help="default: outputs/")
     return made
 
@@ -67,7 +76,8 @@ def main() -> int:
         if here and not args.dry_run:
             local.join()
         return DONE
-    sweep = located(read_sweep(args.sweep, args.overrides, debug=args.debug))
+    sweep = read_sweep(args.sweep, args.overrides, args.debug, args.seeds, args.name)
+    sweep = located(sweep)
     check_names(sweep.report, sweep.experiment, str(args.sweep))
     block = dict(sweep.cluster)
     if args.max_parallel is not None:
@@ -76,7 +86,7 @@ def main() -> int:
     sweep = dataclasses.replace(sweep, wandb=mirror(sweep, profile))
     out = "" if args.out == Path("outputs") else f" --out {args.out}"
     request = Request(
-        sweep, profile, Outputs(args.out), f"{args.sweep}{out}",
+        sweep, profile, Outputs(args.out), f"{sweep.name}{out}",
         here=here, dry_run=args.dry_run, wait=args.wait,
         retry_failed=args.retry_failed, force=args.force,
     )  # fmt: skip

@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hw5hpc.console import DONE, RUN_FAILED, guard, sweep_name
-from hw5hpc.store import Outputs
+from hw5hpc.cluster import folders
+from hw5hpc.console import DONE, RUN_FAILED, guard
 
 EPILOG = """\
 examples:
@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = made.add_argument
-    add("sweep", help="the sweep file, or the sweep's name below outputs/sweeps/")
+    add("sweep", help="the sweep's file, name or folder")
     add("--watch", action="store_true", help="look again until every run has ended")
     add("--report", action="store_true", help="write a W&B Report as well")
     add("--online", action="store_true", help="send although W&B was said to be offline")
@@ -38,10 +38,11 @@ def main() -> int:
     # wandb and matplotlib are slow to load, and --help needs neither.
     from hw5hpc.report.publish import Wanted, sync, told
 
-    outputs = Outputs(args.out)
+    outputs, folder = folders.find(args.out, args.sweep)
+    print(f"sweep {folder.name}")
     wanted = Wanted(args.watch, args.online, args.offline, args.report)
     failed = False
-    for sent in sync(outputs, outputs.sweep(sweep_name(args.sweep)), wanted):
+    for sent in sync(outputs, folder, wanted):
         failed = failed or bool(sent.problem)
         if line := told(sent):
             print(line)

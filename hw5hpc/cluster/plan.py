@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hw5hpc.cluster import folders
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
 from hw5hpc.experiments import find
@@ -71,6 +72,9 @@ def make(
 
     Finished and running runs are left alone; new, lost and interrupted ones go out; failed ones
     only with `retry_failed`, finished ones again only with `force`.
+
+    Raises:
+        UserError: the sweep's folder is that of another one.
     """
 
     def item(experiment: str, config: Any) -> Item:
@@ -81,6 +85,7 @@ def make(
             return retry_failed or force
         return not entry.state.done and entry.state is not State.RUNNING
 
+    folders.check_own(sweep, outputs)
     points = tuple(item(point.experiment, point.config) for point in sweep.points)
     rest = tuple(entry for entry in points if wanted(entry) or (force and entry.state.done))
     needed = {entry.id: entry for entry in _prerequisites(rest, item)}
@@ -186,7 +191,9 @@ def register(plan: Plan, outputs: Outputs) -> None:
     ]
     record = {
         "name": sweep.name,
-        "path": str(sweep.path),
+        "base": sweep.base,
+        "changes": list(sweep.changes),
+        "path": str(sweep.path.absolute()),
         "experiment": sweep.experiment,
         "headline": find(sweep.experiment, sweep.own).headline,
         "swept": list(sweep.swept),

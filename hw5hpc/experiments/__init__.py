@@ -94,10 +94,16 @@ def rebuild(
     return config
 
 
-def read_sweep(path: Path, overrides: Sequence[str] = (), debug: bool = False) -> Sweep:
+def read_sweep(
+    path: Path,
+    overrides: Sequence[str] = (),
+    debug: bool = False,
+    seed_count: int | None = None,
+    name: str | None = None,
+) -> Sweep:
     """Load a sweep of an experiment of the table, or of the user's own (see sweep.load).
 
     Raises:
         UserError: one line with the file, the key, what is wrong and what is allowed.
     """
-    return load(path, schemas(own_file(read(path))), overrides, debug)
+    return load(path, schemas(own_file(read(path))), overrides, debug, seed_count, name)

@@ -82,6 +82,11 @@ class Outputs:
     def sweep(self, name: str) -> SweepFolder:
         return SweepFolder(self.root / "sweeps" / name)
 
+    def sweeps(self) -> list[SweepFolder]:
+        """Return the folders of all sweeps that were submitted here, by name."""
+        found = self.root.glob("sweeps/*/sweep.json")
+        return sorted((SweepFolder(path.parent) for path in found), key=lambda it: it.name)
+
     @property
     def existing(self) -> Path:
         """The output folder, or its nearest parent that exists."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hw5hpc.errors import UserError, brief, nearest
+from hw5hpc.sweep import names
 from hw5hpc.sweep.reader import read_file
 
 Block = dict[str, Any]
@@ -30,11 +31,12 @@ class SweepFile:
     cluster: Block = field(default_factory=dict)
     report: list[str] = field(default_factory=list)
     wandb: Block = field(default_factory=dict)
+    name: str = ""
 
 
 MAPPINGS = ("config", "grid", "debug", "cluster", "wandb")
 LISTS = ("zip", "points", "exclude")
-BLOCKS = ("experiment", *MAPPINGS, *LISTS, "report")
+BLOCKS = ("experiment", "name", *MAPPINGS, *LISTS, "report")
 
 
 def read(path: Path) -> SweepFile:
@@ -89,6 +91,8 @@ def _beside(path: Path) -> str:
 def _block(name: str, raw: Any) -> Any:
     if name == "experiment":
         return raw
+    if name == "name":
+        return _name(raw)
     if name == "report":
         if not isinstance(raw, list) or any(not isinstance(item, str) for item in raw):
             raise ValueError(f"the block 'report' takes a list of figure names, got {brief(raw)}")
@@ -98,6 +102,13 @@ def _block(name: str, raw: Any) -> Any:
     if not isinstance(raw, list):
         raise ValueError(f"the block {name!r} takes a list of mappings, got {brief(raw)}")
     return [dotted(item, name) for item in raw]
+
+
+def _name(raw: Any) -> str:
+    try:
+        return names.check(raw)
+    except ValueError as error:
+        raise ValueError(f"key 'name' {error}") from error
 
 
 def dotted(raw: Any, block: str, nested: bool = True, prefix: str = "") -> Block:

@@ -2,14 +2,13 @@
 
 import dataclasses
 import itertools
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hw5hpc.errors import brief, unknown
-from hw5hpc.sweep import axes
+from hw5hpc.sweep import axes, names, seeds
 from hw5hpc.sweep.grammar import Block, SweepError, SweepFile, read
 from hw5hpc.sweep.point import Point
 from hw5hpc.sweep.reader import read_word
@@ -22,7 +21,9 @@ MAX_POINTS = 100_000
 class Sweep:
     """A checked sweep: its points, and the raw blocks for the layers above.
 
-    `own` is the file of the user's own experiment, whose name `experiment` is then.
+    `own` is the file of the user's own experiment, whose name `experiment` is then. `base` is the
+    name that the sweep file alone gives; `changes` are the words of the command line that decide
+    its points.
     """
 
     path: Path
@@ -34,6 +35,8 @@ class Sweep:
     report: tuple[str, ...]
     own: Path | None = None
     wandb: Block = dataclasses.field(default_factory=dict)
+    base: str = ""
+    changes: tuple[str, ...] = ()
 
 
 def own_file(file: SweepFile) -> Path | None:
@@ -46,6 +49,8 @@ def load(
     schemas: Mapping[str, type],
     overrides: Sequence[str] = (),
     debug: bool = False,
+    seed_count: int | None = None,
+    name: str | None = None,
 ) -> Sweep:
     """Load a sweep file into validated points.
 
@@ -54,6 +59,8 @@ def load(
         schemas: experiment name -> its config dataclass; with the name of the user's own file.
         overrides: `key=value` words of the command line; they win over everything in the file.
         debug: apply the file's `debug:` block.
+        seed_count: top every setting up to so many seeds.
+        name: the sweep's name; without one, the file's with what the overrides change.
 
     Raises:
         SweepError: one line with the file, the key, what is wrong and what is allowed.
@@ -67,13 +74,29 @@ def load(
     file = dataclasses.replace(file, zip=[_lists(file, block) for block in file.zip])
     if debug:
         file = override(file, file.debug, f"{path}: debug")
-    file = override(file, parse_overrides(overrides), "command line")
-    points, swept = _points(file, schema)
-    name = path.stem + ("_debug" if debug else "")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-        raise SweepError(f"{path}: a sweep file's name takes letters, digits, '_', '-' and '.'")
-    report = tuple(file.report)
-    return Sweep(path, name, file.experiment, points, swept, file.cluster, report, own, file.wandb)
+    typed = parse_overrides(overrides)
+    file = override(file, typed, "command line")
+    points, swept = _points(file, schema, seed_count)
+    base = file.name or path.stem
+    changing = {key: value for key, value in typed.items() if schema.changes_points(key)}
+    changes = [f"{key}={names.text(value)}" for key, value in sorted(changing.items())]
+    try:
+        full = names.choose(name, base, names.shortened(changing, schema.defaults))
+    except ValueError as error:
+        raise SweepError(f"{path}: {error}") from error
+    return Sweep(
+        path=path,
+        name=full + ("_debug" if debug else ""),
+        experiment=file.experiment,
+        points=points,
+        swept=swept,
+        cluster=file.cluster,
+        report=tuple(file.report),
+        own=own,
+        wandb=file.wandb,
+        base=base,
+        changes=(*changes, *([f"--seeds {seed_count}"] if seed_count is not None else [])),
+    )
 
 
 def parse_overrides(words: Iterable[str]) -> Block:
@@ -150,11 +173,16 @@ def _combinations(file: SweepFile) -> Iterable[Block]:
     yield from file.points
 
 
-def _points(file: SweepFile, schema: Schema) -> tuple[tuple[Point, ...], tuple[str, ...]]:
+def _points(
+    file: SweepFile, schema: Schema, count: int | None
+) -> tuple[tuple[Point, ...], tuple[str, ...]]:
     try:
+        if count is not None:
+            seeds.check((*file.zip, *file.points))
         fixed = {key: schema.check(key, value) for key, value in file.config.items()}
         excluded = [_checked(schema, block) for block in file.exclude]
         swept = [key for block in (file.grid, *file.zip, *file.points) for key in block]
+        swept += ["seed"] if count is not None else []
         keys = tuple(dict.fromkeys(swept))
         _check_once(key for block in (file.grid, *file.zip) for key in block)
         for key in keys:
@@ -164,6 +192,9 @@ def _points(file: SweepFile, schema: Schema) -> tuple[tuple[Point, ...], tuple[s
             point = _point(schema, {**fixed, **_checked(schema, combination)}, keys, excluded)
             if point is not None:
                 _add(found, point)
+        if count is not None:
+            added = seeds.missing(tuple(found.values()), count, excluded, MAX_POINTS)
+            found |= {point.id: point for point in added}
     except ValueError as error:
         raise SweepError(f"{file.path}: {error}") from error
     if not found:
@@ -187,7 +218,7 @@ def _point(
     schema: Schema, values: Block, keys: tuple[str, ...], excluded: list[Block]
 ) -> Point | None:
     full = {**schema.defaults, **values}
-    if any(block.items() <= full.items() for block in excluded):
+    if seeds.leaves_out(excluded, full):
         return None
     return Point(schema.experiment, schema.build(values), {key: full[key] for key in keys})
 

@@ -69,7 +69,7 @@ class Schema:
 
     def changes_points(self, key: str) -> bool:
         """Whether a key is part of what decides a run's result, and so of its id."""
-        return bool(self._field(key).metadata.get("identity", True))
+        return key in self.defaults and bool(self._field(key).metadata.get("identity", True))
 
     def _unknown(self, key: str) -> str:
         inside = [name for name in self.defaults if name.startswith(f"{key}.")]
@@ -99,6 +99,8 @@ def fitting(value: Any, kind: Any) -> Any:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ValueError(f"takes list of texts, got {brief(value)}")
         return value
+    if get_origin(kind) is dict and not isinstance(value, Mapping):
+        raise ValueError(f"takes 'key: value' lines, got {brief(value)}")
     kinds = {kind, *get_args(kind)}
     if isinstance(value, str) and kinds & {int, float}:
         found = scalar.number(value)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hw5hpc.errors import UserError, nearest, unknown
+from hw5hpc.errors import UserError, brief, nearest, unknown
 
 PROJECT = "hw5hpc"
 # Where a recorded sweep keeps the mode that its plan showed, in words.
@@ -67,8 +67,8 @@ def parse(block: Mapping[str, Any], where: str) -> Words:
     allowed = [field.name for field in dataclasses.fields(Words)]
     for key, value in block.items():
         if key not in allowed:
-            hint = nearest(str(key), allowed)
-            raise UserError(f"{where}: unknown key {key!r}; allowed: {', '.join(allowed)}.{hint}")
+            hint = f"allowed: {', '.join(allowed)}.{nearest(str(key), allowed)}"
+            raise UserError(f"{where}: unknown key {brief(key)}; {hint}")
         _check(key, value, where)
     values = {key: value for key, value in block.items() if value is not None}
     if "mode" in values:
@@ -83,10 +83,10 @@ def _check(key: str, value: Any, where: str) -> None:
         words = isinstance(value, list | tuple) and all(isinstance(tag, str) for tag in value)
         if not words or not all(0 < len(tag) <= 64 for tag in value):
             raise UserError(
-                f"{where}: key 'tags' takes a list of words (1 to 64 letters), got {value!r}"
+                f"{where}: key 'tags' takes a list of words (1 to 64 letters), got {brief(value)}"
             )
     elif not isinstance(value, str) or not value:
-        raise UserError(f"{where}: key {key!r} takes a word, got {value!r}")
+        raise UserError(f"{where}: key {key!r} takes a word, got {brief(value)}")
 
 
 def spelling(mode: str, where: str) -> str:

@@ -54,6 +54,11 @@ BAD_FILES = {
     "absent_data": ("experiment: gan\nconfig: {data.root: /nowhere}", "fetch_data.py"),
     "figure": ("experiment: gan\nreport: [loses]", "losses"),
     "cluster_key": ("experiment: gan\ncluster: {gpu: 1}", "unknown key 'gpu'"),
+    "leading_zeros": ("experiment: gan\ngrid: {seed: [007]}", "write 7, or"),
+    "colons": ("experiment: gan\nconfig: {train.epochs: 1:30}", "write 90, or"),
+    "tag": ("experiment: gan\nconfig: {seed: !!bool x}", "no YAML tags"),
+    "not_utf_8": (b"experiment: gan\n# caf\xe9", "UTF-8"),
+    "long": ("experiment: gan\nconfig: {data.name: " + "x" * 200_000 + "}", "200002 characters"),
 }
 
 
@@ -61,8 +66,28 @@ BAD_FILES = {
 def test_bad_files_give_one_line_and_status_2(tmp_path: Path, name: str) -> None:
     text, words = BAD_FILES[name]
     path = tmp_path / f"{name}.yaml"
-    path.write_text(text)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     done = submit(path, "--debug", "--out", tmp_path / "out")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert len(done.stderr) < 1500
+    assert words in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+BAD_WORDS = {
+    "leading_zeros": ("seed=010", "write 10, or"),
+    "missing": ("train.epochs=???", "stands for none"),
+    "max_parallel": ("--max-parallel=010", "--max-parallel takes no numbers with leading zeros"),
+    "seeds": ("--seeds=0", "--seeds takes a whole number from 1, got '0'"),
+    "name": ("--name=a/b", "--name takes"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_WORDS)
+def test_bad_words_give_one_line_and_status_2(sweep: Path, tmp_path: Path, case: str) -> None:
+    word, words = BAD_WORDS[case]
+    done = submit(sweep, word, "--debug", "--out", tmp_path / "out")
     assert done.returncode == 2, done.stdout + done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert words in done.stderr
@@ -120,6 +145,37 @@ def test_debug_runs_reports_and_reuses(sweep: Path, tmp_path: Path) -> None:
     assert status.stdout.count("finished") >= 2
     again = run("jobs/aggregate.py", "sweeps/tiny_debug.yml", "--out", out)
     assert again.returncode == 0
+
+
+def test_overrides_files_and_seeds_never_replace_a_report(tmp_path: Path) -> None:
+    """One file with other overrides, another file of the same name, and more seeds."""
+    out, one, two = tmp_path / "out", tmp_path / "one", tmp_path / "two"
+    for folder, offsets in ((one, "[0, 88, 700]"), (two, "[1]")):
+        folder.mkdir()
+        text = f"experiment: softmax\ngrid: {{softmax.offset: {offsets}}}\n"
+        (folder / "shift.yaml").write_text(text)
+    file = one / "shift.yaml"
+
+    def rows(name: str) -> int:
+        table = out / "sweeps" / name / "report" / "results.csv"
+        return len(table.read_text().splitlines()) - 1
+
+    for words, said in (([], "sweep shift: 3 points"),
+                        (["softmax.offset=[0,88]"], "sweep shift-offset=0,88: 2 points"),
+                        (["--seeds", "2"], "sweep shift: 6 points")):  # fmt: skip
+        done = submit(file, *words, "--local", "--out", out)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+    refused = submit(two / "shift.yaml", "--local", "--out", out)
+    assert refused.returncode == 2
+    assert "--name" in refused.stderr
+    assert submit(file, "--local", "--out", out).returncode == 2, "it would drop the new seeds"
+    assert (rows("shift"), rows("shift-offset=0,88")) == (6, 2)
+    for word, name in ((file, "shift"), ("shift-offset=0,88", "shift-offset=0,88"),
+                       (out / "sweeps" / "shift", "shift")):  # fmt: skip
+        shown = run("jobs/status.py", word, "--out", out)
+        assert f"{name}: " in shown.stdout
+        assert f"sweep {name}\n" in run("jobs/aggregate.py", word, "--out", out).stdout
 
 
 def test_status_of_an_unknown_sweep(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def submit(
     sweep: Path, *words: str, root: Path = ROOT, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(root / "jobs" / "submit.py"), str(sweep), *words]
-    out = ["--cluster", "dev", "--out", str(sweep.parent / "out")]
+    out = ["--cluster", "dev", "--name", sweep.stem, "--out", str(sweep.parent / "out")]
     env = {**os.environ, "WANDB_MODE": "disabled", **environment}
     return subprocess.run([*command, *out], env=env, capture_output=True, text=True, timeout=400)
 

@@ -36,7 +36,8 @@ class Site:
         self.sweep.write_text(SWEEP)
 
     def start(self, *words: str, root: Path = ROOT) -> "subprocess.Popen[str]":
-        command = [sys.executable, str(root / "jobs/submit.py"), str(self.sweep), *words]
+        script = str(root / "jobs/submit.py")
+        command = [sys.executable, script, str(self.sweep), "--name", "survive", *words]
         env = {**os.environ, "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
             command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
