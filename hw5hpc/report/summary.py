@@ -7,8 +7,8 @@ import pandas as pd
 
 from hw5hpc.report.claims import Verdict, judge
 from hw5hpc.report.figures import FIGURES
+from hw5hpc.report.names import label, setting_name
 from hw5hpc.report.statistics import estimate
-from hw5hpc.report.style import label, setting_name
 from hw5hpc.report.tables import Tables, settings_of
 
 FACTS = ("run", "state", "reason", "seconds", "device", "gpu_hours")

@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hw5hpc.report import statistics, style
+from hw5hpc.report import names, statistics, style
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.tables import Setting, Tables
 
+LIMIT = 12
 INTERVAL = "95 % interval over seeds"
 Shares = NDArray[np.float64]
 
@@ -18,7 +19,8 @@ Shares = NDArray[np.float64]
 def draw(tables: Tables) -> Figure:
     """Draw a panel for each setting; see FigureEntry.draw."""
     shares = {setting: _shares(tables, setting, "label_histogram") for setting in tables.compared}
-    drawn = {setting: found for setting, found in shares.items() if len(found)}
+    whole = {setting: found for setting, found in shares.items() if len(found)}
+    drawn = {setting: whole[setting] for setting in style.spread(list(whole), LIMIT)}
     if not drawn:
         raise NothingToDraw("no run has kept a label histogram yet")
     real = np.concatenate(
@@ -28,14 +30,15 @@ def draw(tables: Tables) -> Figure:
     rows = -(-len(drawn) // columns)
     figure, axes = style.grid(rows, columns, 5.4, 2.9, sharey=True, sharex=True)
     for one, (setting, found) in zip(axes.flat, drawn.items(), strict=False):
-        _bars(one, tables, setting, found)
+        _bars(figure, one, tables, setting, found)
         _references(one, real, found.shape[1])
     for spare in axes.flat[len(drawn) :]:
         spare.set_visible(False)
     _ticks(axes, tables, next(iter(drawn.values())).shape[1], len(drawn))
     axes[0, 0].set_ylim(0, min(1.02, axes[0, 0].get_ylim()[1]))
     style.legend(figure, axes[0, 0])
-    return style.finish(figure, tables, "Predicted labels of the samples after the last epoch")
+    title = "Predicted labels of the samples after the last epoch"
+    return style.finish(figure, tables, title, shown=len(drawn))
 
 
 def _shares(tables: Tables, setting: Setting, name: str) -> Shares:
@@ -53,18 +56,18 @@ def _last(arrays: dict[int, NDArray[Any]]) -> Shares:
     return arrays[max(arrays)].astype(np.float64)
 
 
-def _bars(axes: Axes, tables: Tables, setting: Setting, shares: Shares) -> None:
+def _bars(figure: Figure, axes: Axes, tables: Tables, setting: Setting, shares: Shares) -> None:
     look = style.looks(tables)[setting]
     found = [statistics.estimate(column) for column in shares.T]
-    name = style.described(tables, setting, [len(shares)])
+    name = names.described(tables, setting, [len(shares)])
     axes.bar(range(len(found)), [one.mean for one in found], color=look.colour, alpha=0.75)
-    axes.set_title(name, fontsize=10)
+    axes.set_title(style.wrapped(figure, name, 10, 4.9), fontsize=10)
     if len(shares) > 1:
         # A share lies between 0 and 1; the t-interval knows nothing of that and is cut there.
         below = [one.mean - max(one.low, 0) for one in found]
         above = [min(one.high, 1) - one.mean for one in found]
         axes.errorbar(range(len(found)), [one.mean for one in found], [below, above], fmt="none",
-                      ecolor="#333333", elinewidth=1, capsize=3, label=INTERVAL)  # fmt: skip
+                      ecolor="black", elinewidth=1, capsize=3, label=INTERVAL)  # fmt: skip
 
 
 def _references(axes: Axes, real: Shares, classes: int) -> None:
@@ -75,12 +78,13 @@ def _references(axes: Axes, real: Shares, classes: int) -> None:
 
 
 def _ticks(axes: NDArray[Any], tables: Tables, classes: int, drawn: int) -> None:
-    names = tables.class_names if len(tables.class_names) == classes else range(classes)
+    words = tables.class_names if len(tables.class_names) == classes else range(classes)
     for index, one in enumerate(axes.flat[:drawn]):
-        one.set_xticks(range(classes), [str(name) for name in names], rotation=40, ha="right")
+        one.set_xticks(range(classes), [str(word) for word in words], rotation=40, ha="right",
+                       rotation_mode="anchor")  # fmt: skip
         one.spines[["top", "right"]].set_visible(False)
         if index % axes.shape[1] == 0:
-            one.set_ylabel(style.label("share"))
+            one.set_ylabel(names.label("share"))
         if index + axes.shape[1] >= drawn:
             one.set_xlabel("class as the classifier labels it")
             one.tick_params("x", labelbottom=True)
