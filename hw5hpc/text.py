@@ -14,6 +14,11 @@ def safe(text: str) -> str:
     return _UNFIT.sub(lambda found: " " if found[0] in _SPACES else "\ufffd", text)
 
 
+def in_lines(text: str) -> str:
+    """Return a message of several lines with each of them made safe."""
+    return "\n".join(map(safe, text.split("\n")))
+
+
 def safe_value(value: Any) -> Any:
     """Return a value read from JSON or YAML with every text in it made safe."""
     if isinstance(value, str):

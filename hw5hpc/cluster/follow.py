@@ -13,6 +13,7 @@ from rich.text import Text
 from hw5hpc.cluster.plan import JobAlive
 from hw5hpc.experiments import EXPERIMENTS
 from hw5hpc.store import Outputs, State, Status, SweepFolder, holder
+from hw5hpc.text import safe
 
 ORDER = (
     State.FINISHED,
@@ -119,7 +120,7 @@ def table(rows: Sequence[Standing], title: str) -> Table:
             row.last,
             reason,
         ]
-        made.add_row(*[Text(cell) for cell in cells])
+        made.add_row(*[Text(safe(cell)) for cell in cells])
     return made
 
 

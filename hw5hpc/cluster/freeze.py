@@ -8,10 +8,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("hw5hpc", "jobs")
+# The report page's template goes along with the code that fills it.
+KINDS = (".py", ".html", ".css", ".js")
 
 
 def _sources(root: Path) -> list[Path]:
-    return sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
+    found = (path for package in PACKAGES for path in (root / package).rglob("*.*"))
+    return sorted(path for path in found if path.suffix in KINDS)
 
 
 def code_hash(root: Path = ROOT) -> str:

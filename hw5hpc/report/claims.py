@@ -18,12 +18,18 @@ NO_RUNS = "cannot be told (no finished runs)"
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim's sentence, whether it holds, and the numbers that decide."""
+    """A claim's sentence, whether it holds, and the numbers that decide.
+
+    `finding` says in one short sentence with numbers what was found; `settle`, what would settle a
+    claim that cannot be told yet.
+    """
 
     claim: str
     sentence: str
     verdict: str
     numbers: str
+    finding: str = ""
+    settle: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from hw5hpc.errors import UserError
 from hw5hpc.report.tables import Origin, Tables
 
 KEY = "hw5hpc"
-SCRIPT = "made-from"
 _PDF = re.compile(rb"/Subject\s*\(((?:\\.|[^\\)])*)\)", re.DOTALL)
-_PNG = re.compile(rb"tEXthw5hpc\0([\x20-\x7e]*)")
+_PNG = b"tEXt" + KEY.encode() + b"\0"
 _HTML = re.compile(rb'<script type="application/json" id="made-from">(.*?)</script>', re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
@@ -59,14 +58,32 @@ def read(path: Path) -> Record:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    found = _PNG.search(content) or _HTML.search(content) or _PDF.search(content)
-    if found is None:
+    text = _png(content) or _page(content) or _pdf(content)
+    if text is None:
         raise UserError(f"{path}: no record of runs in it; give a report's PNG, PDF or index.html")
-    text = found[1] if found.re is not _PDF else _ESCAPED.sub(rb"\1", found[1])
     try:
         return _parse(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: its record of runs is damaged") from error
+
+
+def _png(content: bytes) -> bytes | None:
+    start = content.find(_PNG)
+    if start < 4:
+        return None
+    # A chunk is its length without the name, the name, the data (here: key, zero byte, text).
+    end = start + 4 + int.from_bytes(content[start - 4 : start], "big")
+    return content[start + len(_PNG) : end]
+
+
+def _page(content: bytes) -> bytes | None:
+    found = _HTML.search(content)
+    return found[1] if found else None
+
+
+def _pdf(content: bytes) -> bytes | None:
+    found = _PDF.search(content)
+    return _ESCAPED.sub(rb"\1", found[1]) if found else None
 
 
 def _parse(raw: Mapping[str, Any]) -> Record:

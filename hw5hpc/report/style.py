@@ -154,14 +154,14 @@ def factors(axes: Axes, tables: Tables) -> None:
 
 def legend(figure: Figure, axes: Axes) -> None:
     """Put one legend below all axes, so that it never covers data."""
-    handles, names = axes.get_legend_handles_labels()
+    handles, words = axes.get_legend_handles_labels()
     # A handle and the gaps beside it take five letters' heights.
-    widest = max((_points(figure, name, 8) for name in names), default=1.0) + 5 * 8
+    widest = max((_points(figure, word, 8) for word in words), default=1.0) + 5 * 8
     room = 0.97 * 72 * figure.get_figwidth()
-    columns = max(1, min(int(room / widest), 4, -(-len(names) // 2)))
+    columns = max(1, min(int(room / widest), 4, -(-len(words) // 2)))
     size = 8 * min(1.0, room / widest)
     figure.legend(
-        handles, names, loc="outside lower center", ncols=columns, fontsize=size, frameon=False
+        handles, words, loc="outside lower center", ncols=columns, fontsize=size, frameon=False
     )
 
 
@@ -206,6 +206,8 @@ def _fits(figure: Figure, text: str, size: float) -> bool:
 
 def _wrap(figure: Figure, text: str, size: float, width: float | None = None) -> list[str]:
     room = 72 * (0.97 * figure.get_figwidth() if width is None else width)
+    if not text:
+        return []
     letters = len(text)
     while (
         _points(figure, max(lines := textwrap.wrap(text, letters), key=len), size) > room

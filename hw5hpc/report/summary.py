@@ -1,14 +1,17 @@
 """The words and rows that the page and the summary share."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from hw5hpc.report.claims import Verdict, judge
-from hw5hpc.report.figures import FIGURES
+from hw5hpc.experiments import EXPERIMENTS
+from hw5hpc.report.claims import FAILS, HOLDS, OPEN, Verdict, judge
+from hw5hpc.report.figures import FIGURES, KEY
 from hw5hpc.report.names import label, setting_name
-from hw5hpc.report.statistics import estimate
+from hw5hpc.report.statistics import Estimate, estimate
 from hw5hpc.report.tables import Tables, settings_of
 
 FACTS = ("run", "state", "reason", "seconds", "device", "gpu_hours")
@@ -22,6 +25,7 @@ class Summary:
     figures: tuple[str, ...]
     missing: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
+    undrawn: tuple[str, ...] = ()
 
     @property
     def states(self) -> dict[str, int]:
@@ -40,7 +44,79 @@ class Summary:
 def summarise(tables: Tables, figures: Sequence[str], undrawn: Sequence[str]) -> Summary:
     """Return what there is to say; `undrawn` holds a sentence for each figure left out."""
     missing = (*missing_runs(tables), *undrawn)
-    return Summary(tables, tuple(figures), missing, tuple(judge(tables)))
+    return Summary(tables, tuple(figures), missing, tuple(judge(tables)), tuple(undrawn))
+
+
+def headline(summary: Summary) -> str:
+    """Return what was found in one sentence: a decided claim's finding if there is one."""
+    order = {HOLDS: 0, FAILS: 1}
+    verdicts = sorted(summary.verdicts, key=lambda one: order.get(one.verdict, 2))
+    told = [one.finding for one in verdicts if one.finding]
+    if told:
+        return told[0]
+    if verdicts and order.get(verdicts[0].verdict, 2) < 2:
+        return _count(verdicts)
+    return _measured(summary.tables) or (_count(verdicts) if verdicts else "Nothing measured yet.")
+
+
+def _count(verdicts: Sequence[Verdict]) -> str:
+    counts = Counter(one.verdict.partition(" (")[0] for one in verdicts)
+    words = {HOLDS: ("holds", "hold"), FAILS: ("does not hold", "do not hold")}
+    said = [f"{n} {words.get(verdict, (OPEN, OPEN))[n != 1]}" for verdict, n in counts.items()]
+    return f"Of {len(verdicts)} claims {', '.join(said)}."
+
+
+def _measured(tables: Tables) -> str:
+    """The headline metric of the settings with the lowest and the highest mean."""
+    name = _headline(tables)
+    if name not in tables.results:
+        return ""
+    means = {one: estimate(tables.finished(one)[name]) for one in tables.compared}
+    found = sorted((setting for setting in means if means[setting].n), key=lambda s: means[s].mean)
+    ends = dict.fromkeys([found[0], found[-1]]) if found else {}
+    said = [f"{_cell_of(means[one])} ({setting_name(tables, one)})" for one in ends]
+    return f"{label(name).capitalize()}: {' to '.join(said)}." if said else ""
+
+
+def _headline(tables: Tables) -> str:
+    entry = EXPERIMENTS.get(tables.experiment)
+    return entry.headline if entry else ""
+
+
+def key_figure(summary: Summary) -> str:
+    """Return the figure that a report opens with, '' when none of them is drawn."""
+    wanted = KEY.get(summary.tables.experiment, ())
+    return next((name for name in wanted if name in summary.figures), "")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Runs that lack a result for one reason; `words` says how many and why."""
+
+    words: str
+    members: tuple[str, ...]
+
+
+def missing_groups(summary: Summary) -> list[Missing]:
+    """Return what has not finished by state and reason, the most first, then what is not drawn."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    tables = summary.tables
+    for _, row in tables.results[tables.results["state"] != "finished"].iterrows():
+        groups.setdefault((row["state"], row["reason"]), []).append(_named(tables, row))
+    found = sorted(groups.items(), key=lambda item: -len(item[1]))
+    runs = [Missing(_grouped(*key, len(members)), tuple(members)) for key, members in found]
+    count = len(summary.undrawn)
+    figures = [Missing(f"{count} figure{'s' * (count != 1)} not drawn", summary.undrawn)]
+    return runs + (figures if count else [])
+
+
+def _grouped(state: str, reason: str, count: int) -> str:
+    return f"{count} run{'s' * (count != 1)} {state}" + (f": {reason}" if reason else "")
+
+
+def _named(tables: Tables, row: "pd.Series[Any]") -> str:
+    swept = ", ".join(f"{key} = {row.get(key)}" for key in tables.swept)
+    return f"run {row['run']}" + (f" ({swept})" if swept else "")
 
 
 def undrawn_figure(name: str, reason: str) -> str:
@@ -53,9 +129,8 @@ def missing_runs(tables: Tables) -> list[str]:
     """Return a sentence for each run that has not finished."""
     sentences = []
     for _, row in tables.results[tables.results["state"] != "finished"].iterrows():
-        swept = ", ".join(f"{key} = {row.get(key)}" for key in tables.swept)
         why = f": {row['reason']}" if row["reason"] else ""
-        sentences.append(f"run {row['run']} ({swept}) is {row['state']}{why}")
+        sentences.append(f"{_named(tables, row)} is {row['state']}{why}")
     return sentences
 
 
@@ -70,16 +145,29 @@ def varying(tables: Tables) -> list[str]:
 
 
 def metrics(tables: Tables) -> list[str]:
-    """Return the final metrics' names."""
+    """Return the final metrics' names, the experiment's headline first."""
     known = {*FACTS, *tables.config_keys}
-    return [str(name) for name in tables.results.columns if name not in known]
+    found = [str(name) for name in tables.results.columns if name not in known]
+    return sorted(found, key=lambda name: name != _headline(tables))
+
+
+def _constant(tables: Tables) -> list[str]:
+    """The metrics that are the same in all of several finished runs, the headline aside."""
+    finished = tables.results[tables.results["state"] == "finished"]
+    if len(finished) < 2:
+        return []
+    names = [name for name in metrics(tables) if name != _headline(tables)]
+    return [name for name in names if finished[name].nunique(dropna=False) == 1
+            and finished[name].notna().all()]  # fmt: skip
 
 
 def common(tables: Tables) -> dict[str, str]:
-    """Return the config keys, and their values, that all runs share."""
+    """Return the config keys and metrics, and their values, that all runs share."""
     vary = set(varying(tables))
     shared = [key for key in tables.config_keys if key not in vary]
-    return {key: _shown(settings_of(tables.results, [key])[0][0]) for key in shared}
+    found = {key: _shown(settings_of(tables.results, [key])[0][0]) for key in shared}
+    return found | {label(name): number(float(tables.results[name].dropna().iloc[0]))
+                    for name in _constant(tables)}  # fmt: skip
 
 
 def _shown(value: object) -> str:
@@ -92,15 +180,24 @@ def results_table(tables: Tables) -> pd.DataFrame:
     return tables.results[[*columns, "seconds", "device", "gpu_hours"]]
 
 
+def shown_runs(tables: Tables) -> pd.DataFrame:
+    """Return the rows of results.csv without the columns that say nothing: the page's table."""
+    frame = results_table(tables).drop(columns=_constant(tables))
+    empty = [name for name in ("reason", "device", "gpu_hours") if not frame[name].any()]
+    return frame.drop(columns=empty)
+
+
 def curves_table(tables: Tables) -> pd.DataFrame:
     """Return one row a run and epoch: the content of curves.csv."""
-    shared = set(common(tables))
+    shared = set(tables.config_keys) - set(varying(tables))
     return tables.curves[[name for name in tables.curves.columns if name not in shared]]
 
 
 def means_table(tables: Tables) -> tuple[list[str], list[list[str]]]:
     """Return (header, rows): each setting's mean and 95 % interval of each final metric."""
+    constant = set(_constant(tables))
     names = [name for name in metrics(tables) if tables.results[name].notna().any()]
+    names = [name for name in names if name not in constant]
     rows = []
     for setting in tables.compared:
         finished = tables.finished(setting)
@@ -111,7 +208,10 @@ def means_table(tables: Tables) -> tuple[list[str], list[list[str]]]:
 
 
 def _cell(values: "pd.Series[float]") -> str:
-    found = estimate(values)
+    return _cell_of(estimate(values))
+
+
+def _cell_of(found: Estimate) -> str:
     if found.n == 0:
         return "—"
     return f"{found.mean:.4g} ± {found.half:.2g}" if found.n > 1 else f"{found.mean:.4g}"

@@ -18,7 +18,7 @@ def draw(tables: Tables) -> Figure:
         raise NothingToDraw("no run has kept samples yet")
     shown = style.spread(drawn, LIMIT)
     columns = min(ACROSS, len(shown))
-    figure, axes = style.grid(int(np.ceil(len(shown) / columns)), columns, 2.3, 2.75)
+    figure, axes = style.grid(int(np.ceil(len(shown) / columns)), columns, 2.3, 2.6)
     for cell, setting in zip(axes.flat, shown, strict=False):
         kept = tables.arrays[runs[setting]]["samples"]
         drawing.picture(cell, drawing.mosaic(kept[max(kept)], SIDE, SIDE, 255), "")
