@@ -74,8 +74,9 @@ def _measured(tables: Tables) -> str:
     means = {one: estimate(tables.finished(one)[name]) for one in tables.compared}
     found = sorted((setting for setting in means if means[setting].n), key=lambda s: means[s].mean)
     ends = dict.fromkeys([found[0], found[-1]]) if found else {}
-    said = [f"{_cell_of(means[one])} ({setting_name(tables, one)})" for one in ends]
-    return f"{label(name).capitalize()}: {' to '.join(said)}." if said else ""
+    said = [f"{means[one].mean:.3g} ({setting_name(tables, one)})" for one in ends]
+    what = label(name).partition(" (")[0]
+    return f"{what[:1].upper()}{what[1:]}: {' to '.join(said)}." if said else ""
 
 
 def _headline(tables: Tables) -> str:
@@ -145,10 +146,11 @@ def varying(tables: Tables) -> list[str]:
 
 
 def metrics(tables: Tables) -> list[str]:
-    """Return the final metrics' names, the experiment's headline first."""
+    """Return the final metrics' names: the headline first, the classifier's own measures last."""
     known = {*FACTS, *tables.config_keys}
     found = [str(name) for name in tables.results.columns if name not in known]
-    return sorted(found, key=lambda name: name != _headline(tables))
+    first = _headline(tables)
+    return sorted(found, key=lambda name: (name != first, name.startswith("classifier_")))
 
 
 def _constant(tables: Tables) -> list[str]:
