@@ -47,7 +47,7 @@ def curves(axes: Axes, tables: Tables, column: str, x: str = "epoch") -> None:
         _crosses(axes, tables, setting, rows, (x, column), look)
     style.factors(axes, tables)
     style.tidy(axes, x, column)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     if "loss" in column:
         _widen(axes, tables.curves[column])
 

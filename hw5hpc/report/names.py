@@ -5,6 +5,9 @@ from typing import Any
 
 from hw5hpc.report.tables import Setting, Tables
 
+# A longer name of a class would leave no room for what it names, in letters.
+LONGEST = 20
+
 LABELS: dict[str, str] = {
     "epoch": "epoch",
     "step": "training step",
@@ -70,6 +73,14 @@ def value_name(key: str, value: Any) -> str:
         return f"batch norm {str(value).replace('_relu', ' ReLU')}"
     text = f"{value:.3g}" if isinstance(value, float) else str(value)
     return f"{label(key)} {text}"
+
+
+def classes(tables: Tables, count: int) -> list[str]:
+    """Return what stands beside each of `count` classes: its name, cut to LONGEST, or its index."""
+    if len(tables.class_names) != count:
+        return [str(index) for index in range(count)]
+    return [name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+            for name in tables.class_names]  # fmt: skip
 
 
 def setting_name(tables: Tables, setting: Setting) -> str:

@@ -155,7 +155,7 @@ def _figure(drawn: Drawn) -> dict[str, Any]:
         "name": drawn.name,
         "title": entry.title,
         "caption": entry.caption,
-        "notes": drawn.notes,
+        "notes": drawn.notes[:1].upper() + drawn.notes[1:],
         "alternative": drawn.alternative,
         "wide": _part(drawn.wide),
         "narrow": _part(drawn.narrow) if drawn.narrow else None,

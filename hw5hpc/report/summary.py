@@ -63,6 +63,8 @@ def _count(verdicts: Sequence[Verdict]) -> str:
     counts = Counter(one.verdict.partition(" (")[0] for one in verdicts)
     words = {HOLDS: ("holds", "hold"), FAILS: ("does not hold", "do not hold")}
     said = [f"{n} {words.get(verdict, (OPEN, OPEN))[n != 1]}" for verdict, n in counts.items()]
+    if len(verdicts) == 1:
+        return f"The one claim {said[0].removeprefix('1 ')}."
     return f"Of {len(verdicts)} claims {', '.join(said)}."
 
 

@@ -123,7 +123,8 @@ def test_a_figures_ink_can_be_read_on_both_themes(chromium: Any, pages: Any) -> 
         return tuple(  # type: ignore[return-value]
             chromium.execute_script(
                 "const text = document.querySelector('.drawing text');"
-                "const line = document.querySelector('.drawing [style*=\"stroke:var(--c0072b2)\"]');"
+                "const blue = '.drawing [style*=\"stroke:var(--c0072b2)\"]';"
+                "const line = document.querySelector(blue);"
                 "return [getComputedStyle(document.body).backgroundColor,"
                 " getComputedStyle(text).fill, getComputedStyle(line).stroke];"
             )

@@ -25,7 +25,7 @@ def draw(tables: Tables) -> Figure:
     figure, axes = style.grid(-(-len(drawn) // columns), columns, 5.6, 5.2)
     for one, (setting, matrices) in zip(axes.flat, drawn.items(), strict=False):
         name = names.described(tables, setting, [len(matrices)])
-        _matrix(one, np.mean(matrices, axis=0), tables.class_names)
+        _matrix(one, tables, np.mean(matrices, axis=0))
         one.set_title(style.wrapped(figure, name, 10, 5.2), fontsize=10)
     for spare in axes.flat[len(drawn) :]:
         spare.set_visible(False)
@@ -51,10 +51,10 @@ def percent(counts: NDArray[Any]) -> NDArray[Any]:
     return shares
 
 
-def _matrix(axes: Axes, shares: NDArray[Any], names: tuple[str, ...]) -> None:
+def _matrix(axes: Axes, tables: Tables, shares: NDArray[Any]) -> None:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, interpolation="none")
     classes = len(shares)
-    words = list(names) if len(names) == classes else [str(index) for index in range(classes)]
+    words = names.classes(tables, classes)
     axes.set_xticks(range(classes), words, rotation=40, ha="right", rotation_mode="anchor",
                     fontsize=8)  # fmt: skip
     axes.set_yticks(range(classes), words, fontsize=8)

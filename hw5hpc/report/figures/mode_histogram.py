@@ -78,9 +78,9 @@ def _references(axes: Axes, real: Shares, classes: int) -> None:
 
 
 def _ticks(axes: NDArray[Any], tables: Tables, classes: int, drawn: int) -> None:
-    words = tables.class_names if len(tables.class_names) == classes else range(classes)
+    words = names.classes(tables, classes)
     for index, one in enumerate(axes.flat[:drawn]):
-        one.set_xticks(range(classes), [str(word) for word in words], rotation=40, ha="right",
+        one.set_xticks(range(classes), words, rotation=40, ha="right",
                        rotation_mode="anchor")  # fmt: skip
         one.spines[["top", "right"]].set_visible(False)
         if index % axes.shape[1] == 0:
