@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := sweeps/unroll_depth.yaml
 
-.PHONY: help setup data demo test check unit slurm chaos bench lock clean
+.PHONY: help setup data browser demo test check unit slurm chaos bench lock clean
 .NOTPARALLEL:
 
 help:  ## show this list
@@ -26,11 +26,15 @@ data: setup  ## find or get Fashion-MNIST
 	@$(BIN)/python jobs/fetch_data.py fashion_mnist || \
 	  { bash .ci/apt dataset-fashion-mnist && $(BIN)/python jobs/fetch_data.py fashion_mnist; }
 
+browser:  ## find or get Chromium, which the report page is tested in
+	@{ command -v chromium && command -v chromedriver; } >/dev/null || bash .ci/apt chromium chromium-driver
+
 demo: data  ## run the unroll-depth sweep, shortened, on this machine
 	$(BIN)/python jobs/submit.py $(DEMO) --debug
 
 test: setup  ## set up, lint, check types and run all tests
 	@$(MAKE) --no-print-directory data || [ -z "$$HW5HPC_REQUIRE_ALL" ]
+	@$(MAKE) --no-print-directory browser || [ -z "$$HW5HPC_REQUIRE_ALL" ]
 	@$(MAKE) --no-print-directory check unit slurm
 
 check: setup  ## linter, formatter, types, import layers

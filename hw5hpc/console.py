@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hw5hpc.errors import UserError, brief
 from hw5hpc.sweep import scalar
+from hw5hpc.text import in_lines
 
 DONE, RUN_FAILED, WRONG_INPUT = 0, 1, 2
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -20,11 +21,12 @@ def guard(main: Callable[[], int]) -> int:
     """
     # Progress must show at once in a log file or a pipe, too.
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
+        # A name that is not UTF-8 cannot be printed as it is, and must not end a command.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         return main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_lines(str(error))}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
         print("stopped; what was finished is kept, run the same command to go on", file=sys.stderr)

@@ -14,6 +14,7 @@ from rich.text import Text
 from hw5hpc.cluster.plan import JobAlive
 from hw5hpc.errors import UserError
 from hw5hpc.store import Outputs, State, Status, SweepFolder, holder
+from hw5hpc.text import safe
 
 ORDER = (
     State.FINISHED,
@@ -155,7 +156,7 @@ def table(rows: Sequence[Standing], title: str) -> Table:
             row.last,
             reason,
         ]
-        shown.add_row(*[Text(cell) for cell in cells])
+        shown.add_row(*[Text(safe(cell)) for cell in cells])
     return shown
 
 

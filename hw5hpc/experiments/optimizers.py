@@ -1,5 +1,6 @@
 """The optimizers of supervised training: one row each, and the config that they share."""
 
+import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,23 +39,26 @@ class OptimConfig:
                 )
 
 
-def _adam(config: OptimConfig, parameters: Any) -> "Optimizer":
-    from torch.optim import Adam
-
-    betas = (config.beta1, config.beta2)
-    return Adam(parameters, lr=config.lr, betas=betas, eps=config.eps)
+def _adam(config: OptimConfig) -> dict[str, Any]:
+    return {"lr": config.lr, "betas": (config.beta1, config.beta2), "eps": config.eps}
 
 
-def _sgd(config: OptimConfig, parameters: Any) -> "Optimizer":
-    from torch.optim import SGD
-
-    return SGD(parameters, lr=config.lr, momentum=config.beta1)
+def _sgd(config: OptimConfig) -> dict[str, Any]:
+    return {"lr": config.lr, "momentum": config.beta1}
 
 
-# torch is imported only when one is built: a config is checked without it.
-OPTIMIZERS: dict[str, Callable[[OptimConfig, Any], "Optimizer"]] = {"adam": _adam, "sgd": _sgd}
+# {name: (class of torch.optim, what it is called with)}
+OPTIMIZERS: dict[str, tuple[str, Callable[[OptimConfig], dict[str, Any]]]] = {
+    "adam": ("Adam", _adam),
+    "sgd": ("SGD", _sgd),
+}
 
 
 def build(config: OptimConfig, parameters: "Iterable[Parameter]") -> "Optimizer":
     """Return the optimizer that the config names, over these parameters."""
-    return OPTIMIZERS[config.name](config, parameters)
+    name, arguments = OPTIMIZERS[config.name]
+    # Only now is torch imported: a config is checked without it.
+    made: Optimizer = getattr(importlib.import_module("torch.optim"), name)(
+        parameters, **arguments(config)
+    )
+    return made

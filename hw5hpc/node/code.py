@@ -6,6 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("hw5hpc", "jobs")
+# The report page's template goes along with the code that fills it.
+KINDS = (".py", ".html", ".css", ".js")
 # Where a frozen copy keeps the file of a user's own experiment.
 OWN = "own"
 

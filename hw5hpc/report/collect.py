@@ -2,17 +2,20 @@
 
 import ast
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
 from hw5hpc.report.looks import with_steps_to_cover
-from hw5hpc.report.tables import Arrays, Tables
+from hw5hpc.report.tables import Arrays, Origin, Tables
 from hw5hpc.store import Outputs, RunFolder, State, StoreError, SweepFolder
 from hw5hpc.store.files import numbers
+from hw5hpc.text import safe, safe_value
 
 # A run whose folder was deleted, and one whose files contradict each other, are in no State.
 MISSING, DAMAGED = "missing", "damaged"
@@ -33,7 +36,8 @@ class _Read:
     facts: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     class_names: tuple[str, ...] = ()
-    commit: str = ""
+    origin: Origin | None = None
+    job: str = ""
 
 
 def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
@@ -42,11 +46,12 @@ def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
     Raises:
         StoreError: nothing of this name was submitted.
     """
-    record = sweep.load()
+    record = safe_value(sweep.load())
     points = _points(sweep)
     runs = [str(run) for run in record.get("runs", [])]
     read = [_read(outputs.run(run), points.get(run, {})) for run in runs]
     keys = tuple(dict.fromkeys(key for one in read for key in one.config))
+    origins = [one.origin for one in read if one.origin]
     tables = Tables(
         name=str(record.get("name", sweep.name)),
         experiment=str(record.get("experiment", "")),
@@ -57,9 +62,25 @@ def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
         source="; ".join(dict.fromkeys(one.source for one in read if one.source)),
         config_keys=keys,
         class_names=next((one.class_names for one in read if one.class_names), ()),
-        commits=tuple(dict.fromkeys(one.commit for one in read if one.commit)),
+        commits=tuple(dict.fromkeys(o.commit for o in origins if o.commit)),
+        origins={one.run: (one.origin, one.job) for one in read if one.origin},
+        links={one.run: _links(outputs.run(one.run), sweep) for one in read},
     )
     return with_steps_to_cover(tables)
+
+
+def _links(run: RunFolder, sweep: SweepFolder) -> dict[str, str]:
+    """What a reader may want to open of a run; the page is read where the report was written."""
+    jobs = [job for job in (run.job(), run.status().job) if job]
+    logs = [log for log in map(sweep.log_of, jobs) if log.is_file()]
+    places = {"config": run.path / "config.yaml", "folder": run.path, "W&B": run.path / "wandb"}
+    found = {what: place for what, place in places.items() if place.exists()}
+    found |= dict(zip(["log"], logs, strict=False))
+    return {what: _relative(place, sweep.report) for what, place in found.items()}
+
+
+def _relative(place: Path, start: Path) -> str:
+    return quote(os.path.relpath(place, start), errors="surrogateescape")
 
 
 def _points(sweep: SweepFolder) -> dict[str, dict[str, Any]]:
@@ -97,27 +118,34 @@ def _read(run: RunFolder, point: Mapping[str, Any]) -> _Read:
 def _read_folder(run: RunFolder, point: Mapping[str, Any]) -> _Read:
     config, problem = _config(run, point)
     state, reason, result = _state(run)
-    provenance = run.provenance()
+    provenance = safe_value(run.provenance())
     facts = provenance if isinstance(provenance, dict) else {}
+    source = str(result.get("data_source") or facts.get("data_source") or "")
     return _Read(
         run=run.id,
         state=state,
-        reason="; ".join(part for part in (reason, problem) if part),
+        reason=safe("; ".join(part for part in (reason, problem) if part)),
         config=config,
         metrics=numbers(result.get("metrics")),
         rows=_looks(run),
         arrays=run.arrays(),
         facts=_facts(result, facts),
-        source=str(result.get("data_source") or facts.get("data_source") or ""),
+        source=source,
         class_names=tuple(str(name) for name in result.get("class_names") or ()),
-        commit=str(facts.get("commit") or ""),
+        origin=_origin(facts, source) if facts else None,
+        job=str(facts.get("job") or ""),
     )
+
+
+def _origin(facts: Mapping[str, Any], source: str) -> Origin:
+    words = {key: str(facts.get(key) or "") for key in ("commit", "code", "data_sha256")}
+    return Origin(**words, modified=bool(facts.get("modified")), data=source)
 
 
 def _config(run: RunFolder, point: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     try:
         _, config = run.config()
-        return {str(key): value for key, value in config.items()}, ""
+        return {str(key): value for key, value in safe_value(config).items()}, ""
     except StoreError as error:
         return point, _named(error)
     except (ValueError, AttributeError):
@@ -133,7 +161,7 @@ def _named(error: StoreError) -> str:
 def _state(run: RunFolder) -> tuple[str, str, Mapping[str, Any]]:
     """Return (state, reason, result); a result of another format is named, never used."""
     try:
-        result = run.result() or {}
+        result = safe_value(run.result() or {})
     except StoreError as error:
         return DAMAGED, _named(error), {}
     status = run.status()

@@ -1,5 +1,6 @@
 """The few ways of drawing that several figures share."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,12 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from hw5hpc.report import looks, statistics, style
+from hw5hpc.report import looks, names, statistics, style
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.ranges import possible
 from hw5hpc.report.tables import Setting, Tables
 
 TIME = "train_seconds"
+# Of the height of an axes: so many points fit one above the other.
+ROOM = 60
+# Seeds of one setting: so many stand side by side, each this far from the last; up to FEW are big.
+SLOTS, SLOT, FEW = 10, 0.045, 12
+TICKS = 50
 
 
 def need(frame: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -57,7 +63,7 @@ def curves(axes: Axes, tables: Tables, column: str, x: str = "epoch") -> None:
     style.factors(axes, tables)
     style.tidy(axes, x, column)
     if x != TIME:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     if "loss" in column:
         _widen(axes, tables.curves[column])
 
@@ -67,6 +73,7 @@ def _widen(axes: Axes, values: "pd.Series[float]") -> None:
     finite = values[np.isfinite(values)]
     if finite.min() > 0 and finite.max() > 50 * finite.median():
         axes.set_yscale("log")
+        style.plain_powers(axes)
 
 
 def _line(
@@ -107,22 +114,66 @@ def spots(
 ) -> None:
     """Draw for each setting its seeds as faint points, and their mean with a 95 % interval."""
     within = possible(tables, column)
+    every = [value for found in values.values() for value in found if np.isfinite(value)]
+    step = (max(every) - min(every)) / ROOM if every else 0.0
     for (setting, look), at in zip(style.looks(tables).items(), positions(tables), strict=True):
         found = statistics.estimate(values[setting], within)
         name = style.legend_name(tables, setting, [found.n])
-        beside = [at - 0.15] * len(values[setting])
-        axes.plot(beside, values[setting], look.marker, color=look.colour,
-                  alpha=0.35, markersize=5, markeredgewidth=0)  # fmt: skip
+        _seeds(axes, at - 0.12, values[setting], step, look)
         reach = [[one] for one in found.reach] if found.has_interval else None
         axes.errorbar([at], [found.mean], reach, fmt=look.marker, color=look.colour, capsize=5,
                       markersize=8, linewidth=1.8, label=name)  # fmt: skip
     keys = tables.settings
     style.factors(axes, tables)
-    style.tidy(axes, ",\n".join(map(style.label, keys)) or "all runs", column)
-    axes.set_xticks(positions(tables), tick_names(tables))
-    if len(keys) > 1:
-        axes.tick_params("x", rotation=30, rotation_mode="xtick")
-    axes.margins(x=0.12)
+    style.tidy(axes, ",\n".join(map(names.label, keys)) or "all runs", column)
+    _ticks(axes, tables)
+    axes.margins(x=0.12 if len(values) < 12 else 0.03)
+
+
+def _seeds(
+    axes: Axes, right: float, values: Sequence[float], step: float, look: style.Look
+) -> None:
+    """Draw each value once, side by side where they would cover each other, left of `right`."""
+    places = beside([value for value in values if np.isfinite(value)], step)
+    small = len(places) > FEW
+    axes.plot([right - SLOT * place for place, _, _ in places], [at for _, at, _ in places],
+              look.marker if not small else "o", color=look.colour, alpha=0.6 if small else 0.35,
+              markersize=2.2 if small else 5, markeredgewidth=0)  # fmt: skip
+    for place, at, count in places:
+        if count > 1:
+            axes.annotate(f"×{count}", (right - SLOT * place, at), (-3, 0), ha="right",
+                          textcoords="offset points", va="center", fontsize=6.5,
+                          color=style.GREY)  # fmt: skip
+
+
+def beside(values: Sequence[float], step: float) -> list[tuple[int, float, int]]:
+    """Return (slot, value, count) of points that do not cover each other.
+
+    Values closer than `step` take slots 0, 1, … side by side; more equal values than there are
+    slots are one point that stands for `count` of them.
+    """
+    rows: dict[int, list[float]] = {}
+    for value in sorted(values):
+        rows.setdefault(round(value / step) if step else 0, []).append(value)
+    found: list[tuple[int, float, int]] = []
+    for row in rows.values():
+        counts = Counter(row)
+        if len(row) > SLOTS and len(counts) < len(row):
+            found += [(slot, at, count) for slot, (at, count) in enumerate(counts.items())]
+        else:
+            found += [(slot % SLOTS, at, 1) for slot, at in enumerate(row)]
+    return found
+
+
+def _ticks(axes: Axes, tables: Tables) -> None:
+    words = tick_names(tables)
+    every = -(-len(words) // TICKS)
+    axes.set_xticks(positions(tables)[::every], words[::every])
+    if len(words) > 12:
+        axes.tick_params("x", rotation=90, labelsize=7)
+    elif len(tables.settings) > 1:
+        for tick in axes.get_xticklabels():
+            tick.set(rotation=30, ha="right", rotation_mode="anchor")
 
 
 def positions(tables: Tables) -> list[int]:
@@ -164,12 +215,12 @@ def picture(axes: Axes, image: NDArray[Any] | None, absent: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     if image is None:
-        axes.set_facecolor("#eeeeee")
+        axes.set_facecolor((0.5, 0.5, 0.5, 0.15))
         axes.text(0.5, 0.5, absent, ha="center", va="center", transform=axes.transAxes, fontsize=8)
         return
     axes.spines[:].set_visible(False)
     axes.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1,
-                interpolation="nearest")  # fmt: skip
+                interpolation="none")  # fmt: skip
 
 
 def stages(epochs: Sequence[int]) -> list[int]:

@@ -1,9 +1,16 @@
 """Write a report's summary as Markdown."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from hw5hpc.report.figures import FIGURES
-from hw5hpc.report.summary import Summary, common, means_table
+from hw5hpc.report.summary import Summary, common, headline, means_table, missing_groups
+
+# What would start a link, code, emphasis, or a table's cell; an underscore inside a word does not.
+_MARKS = re.compile(r"[\\`*\[\]|~!#]|(?<!\w)_|_(?!\w)")
+# GitHub makes links of bare addresses too.
+_ADDRESSES = re.compile(r"(?i)(www)\.|(\w):(?=/)|(\w)@(?=\w)")
+MEMBERS = 5
 
 
 def text(summary: Summary) -> str:
@@ -12,9 +19,11 @@ def text(summary: Summary) -> str:
     header, rows = means_table(summary.tables)
     parts = [
         f"# {_plain(summary.title)}",
+        _plain(headline(summary)),
         f"Runs: {states or 'none'}. Data: {_plain(summary.tables.source or 'not known yet')}.",
-        f"Mean ± half of the 95 % t-interval over seeds:\n\n{_table(header, rows)}",
         *_claims(summary),
+        "## Means by setting\n\nMean ± half of the 95 % t-interval over seeds:\n\n"
+        + _table(header, rows),
         *_missing(summary),
         *_figures(summary),
         "## Common to all runs\n\n" + _table(["key", "value"], common(summary.tables).items()),
@@ -28,8 +37,12 @@ def _claims(summary: Summary) -> list[str]:
 
 
 def _missing(summary: Summary) -> list[str]:
-    lines = "\n".join(f"- {_plain(sentence)}" for sentence in summary.missing)
-    return [f"## Missing\n\n{lines}"] if lines else []
+    lines = []
+    for group in missing_groups(summary):
+        more = len(group.members) - MEMBERS
+        members = [*group.members[:MEMBERS], *([f"and {more} more"] if more > 0 else [])]
+        lines += [f"- {_plain(group.words)}", *(f"  - {_plain(one)}" for one in members)]
+    return ["## Missing\n\n" + "\n".join(lines)] if lines else []
 
 
 def _figures(summary: Summary) -> list[str]:
@@ -38,12 +51,17 @@ def _figures(summary: Summary) -> list[str]:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    body = [list(row) for row in rows]
-    lines = [list(header), ["---"] * len(header), *body]
-    return "\n".join("| " + " | ".join(map(_plain, line)) + " |" for line in lines)
+    lines = ["| " + " | ".join(map(_plain, line)) + " |" for line in [header, *rows]]
+    return "\n".join([lines[0], "| " + "--- | " * len(header), *lines[1:]]).replace("| \n", "|\n")
 
 
 def _plain(words: str) -> str:
-    """Neither HTML nor a table's bars may come out of a name or a reason."""
+    """Nothing that came out of a name or a reason is HTML, a link, or a table's bar."""
     escaped = words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return " ".join(escaped.replace("|", "\\|").split())
+    marked = _MARKS.sub(r"\\\g<0>", escaped)
+    return " ".join(_ADDRESSES.sub(_broken, marked).split())
+
+
+def _broken(found: re.Match[str]) -> str:
+    word, mark = found[0][:-1], found[0][-1]
+    return f"{word}\\{mark}"

@@ -1,137 +1,196 @@
-"""Write a report as one plain, accessible HTML page."""
+"""Write a report as one accessible HTML page that needs no other file and no network."""
 
-from collections.abc import Iterable, Sequence
-from html import escape
-from string import Template
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
 
+import jinja2
+from markupsafe import Markup
+
+from hw5hpc.report import origin, svg
+from hw5hpc.report.claims.verdict import FAILS, HOLDS, Verdict
 from hw5hpc.report.figures import FIGURES
-from hw5hpc.report.summary import Summary, common, means_table, number, results_table
+from hw5hpc.report.render import Drawn
+from hw5hpc.report.summary import (
+    Summary,
+    common,
+    headline,
+    key_figure,
+    means_table,
+    missing_groups,
+    number,
+    shown_runs,
+)
 
-_PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>$title</title>
-<style>
-:root { color-scheme: light dark; --line: #8886; --soft: #8881; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
-th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.7rem 0.3rem 0;
-  text-align: left; vertical-align: top; }
-thead th { border-bottom-width: 2px; }
-figure { margin: 0 0 2rem; }
-img { max-width: 100%; height: auto; background: white; border: 1px solid var(--line); }
-figcaption { font-size: 0.9rem; }
-nav ul { padding-left: 1.2rem; columns: 2; }
-.missing { background: var(--soft); border-left: 4px solid #D55E00; padding: 0.6rem 1rem; }
-</style>
-</head>
-<body>
-<main>
-<h1>$title</h1>
-<p>$facts</p>
-$missing
-$contents
-<h2 id="results">Results</h2>
-<p>Mean ± half of the 95 % t-interval over the finished runs of a setting.</p>
-$means
-$claims
-$figures
-<h2 id="runs">Runs</h2>
-<p>The same rows as <a href="results.csv">results.csv</a>; every epoch is in
-<a href="curves.csv">curves.csv</a>.</p>
-$runs
-<h2 id="config">Common to all runs</h2>
-$config
-</main>
-</body>
-</html>
-""")
+FOLDER = Path(__file__).parent / "template"
+KINDS = {HOLDS: "holds", FAILS: "fails"}
+# The most pixels of the page that a point (1/72 inch) of a figure takes: text stays in proportion.
+SCALE = 1.5
 
 
-def html(summary: Summary) -> str:
+@dataclass(frozen=True)
+class Cell:
+    """A table's cell; `value` is the number that it is sorted by, None for words."""
+
+    text: str
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a column."""
+
+    text: str
+    number: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A table's row; `links` are what a reader can open of it."""
+
+    cells: Sequence[Cell]
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page."""
+
+    caption: str
+    header: Sequence[Head]
+    rows: Sequence[Row]
+    links: bool = False
+
+
+def html(summary: Summary, drawn: Sequence[Drawn] = ()) -> str:
     """Return index.html; every text that came from a file is escaped."""
-    header, rows = means_table(summary.tables)
-    results = results_table(summary.tables)
-    cells = [[number(value) for value in row] for row in results.itertuples(index=False)]
-    config = common(summary.tables).items()
-    return _PAGE.substitute(
-        title=escape(summary.title),
-        facts=_facts(summary),
-        missing=_missing(summary),
-        contents=_contents(summary),
-        means=_table("Means by setting", header, rows),
-        claims=_claims(summary),
-        figures=_figures(summary),
-        runs=_table("All runs", [str(name) for name in results.columns], cells),
-        config=_table("Configuration shared by all runs", ["key", "value"], config),
+    script = _file("page.js")
+    figures = {one.name: _figure(one) for one in drawn}
+    key = key_figure(summary)
+    missing = missing_groups(summary)
+    parts = [part for one in drawn for part in (one.wide, one.narrow) if part]
+    pictures = {name: image for part in parts for name, image in part.images.items()}
+    page: str = _template().render(
+        title=summary.title,
+        states=_states(summary),
+        finding=headline(summary),
+        key=figures.get(key),
+        contents=_contents(summary, missing),
+        cards=[_card(one, summary) for one in summary.verdicts],
+        means=_words("Means by setting", *means_table(summary.tables)),
+        figures=[figures[name] for name in figures if name != key],
+        missing=missing,
+        common=_words("Shared by all runs", ["key", "value"], common(summary.tables).items()),
+        runs=_runs(summary),
+        data=summary.tables.source or "not known yet",
+        commits=", ".join(summary.tables.commits) or "not known",
+        # Trusted: files of this package, and drawings that went through svg.embed.
+        style=Markup(_file("page.css")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        pictures=Markup("".join(pictures.values())),
+        made_from=Markup(_no_tags(origin.record(summary.tables, "page").text())),
+        **_colours(parts),
     )
+    return page
 
 
-def _facts(summary: Summary) -> str:
-    states = ", ".join(f"{count} {state}" for state, count in summary.states.items())
-    facts = {
-        "Runs": states or "none",
-        "Data": summary.tables.source or "not known yet",
-        "Commit": ", ".join(summary.tables.commits) or "not known",
+@cache
+def _template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(FOLDER)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template("page.html")
+
+
+def _file(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _no_tags(text: str) -> str:
+    return text.replace("<", "\\u003c").replace("&", "\\u0026")
+
+
+def _states(summary: Summary) -> str:
+    counts = ", ".join(f"{count} {state}" for state, count in summary.states.items())
+    return f"{sum(summary.states.values())} runs: {counts}" if counts else "no runs"
+
+
+def _contents(summary: Summary, missing: Sequence[object]) -> dict[str, str]:
+    places = {
+        "claims": ("Claims", summary.verdicts),
+        "results": ("Means by setting", True),
+        "figures": ("Figures", summary.figures),
+        "missing": ("Missing", missing),
+        "common": ("Common to all runs", True),
+        "runs": ("Runs", True),
     }
-    return "<br>\n".join(f"<strong>{name}:</strong> {escape(text)}" for name, text in facts.items())
+    return {anchor: words for anchor, (words, there) in places.items() if there}
 
 
-def _missing(summary: Summary) -> str:
-    if not summary.missing:
-        return ""
-    lines = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in summary.missing)
-    return f'<section class="missing"><h2>Missing</h2>\n<ul>\n{lines}\n</ul></section>'
+def _card(one: Verdict, summary: Summary) -> dict[str, str]:
+    key = key_figure(summary)
+    proofs = [name for name in summary.figures if one.claim in FIGURES[name].shows and name != key]
+    proof = next(iter(proofs), "")
+    return {
+        "kind": KINDS.get(one.verdict, "open"),
+        "verdict": one.verdict[:1].upper() + one.verdict[1:],
+        "sentence": one.sentence,
+        "numbers": one.numbers,
+        "finding": one.finding,
+        "settle": one.settle,
+        "figure": proof,
+        "figure_title": FIGURES[proof].title if proof else "",
+    }
 
 
-def _contents(summary: Summary) -> str:
-    links = {"results": "Results"} | ({"claims": "Claims"} if summary.verdicts else {})
-    links |= {name: FIGURES[name].title for name in summary.figures}
-    links |= {"runs": "Runs", "config": "Common to all runs"}
-    items = "\n".join(
-        f'<li><a href="#{key}">{escape(text)}</a></li>' for key, text in links.items()
-    )
-    return f'<nav aria-label="Contents"><ul>\n{items}\n</ul></nav>'
+def _figure(drawn: Drawn) -> dict[str, Any]:
+    entry = FIGURES[drawn.name]
+    return {
+        "name": drawn.name,
+        "title": entry.title,
+        "caption": entry.caption,
+        "notes": drawn.notes[:1].upper() + drawn.notes[1:],
+        "alternative": drawn.alternative,
+        "wide": _part(drawn.wide),
+        "narrow": _part(drawn.narrow) if drawn.narrow else None,
+    }
 
 
-def _claims(summary: Summary) -> str:
-    if not summary.verdicts:
-        return ""
-    rows = [(one.sentence, one.verdict, one.numbers) for one in summary.verdicts]
-    table = _table("Claims and what the numbers say", ["claim", "verdict", "numbers"], rows)
-    note = "A difference counts when its 95 % interval (Welch) leaves out zero."
-    return f'<h2 id="claims">Claims</h2>\n<p>{note}</p>\n{table}'
+def _part(part: svg.Drawing) -> dict[str, Any]:
+    shown = round(SCALE * part.width)
+    return {"width": part.width, "height": part.height, "shown": shown, "body": Markup(part.body)}
 
 
-def _figures(summary: Summary) -> str:
-    return "\n".join(_figure(name) for name in summary.figures)
+def _colours(parts: Sequence[svg.Drawing]) -> dict[str, Markup]:
+    colours = sorted({colour for part in parts for colour in part.colours})
+    light = "".join(f"--c{colour[1:]}:{colour};" for colour in colours)
+    dark = "".join(f"--c{colour[1:]}:{svg.on_dark(colour)};" for colour in colours)
+    return {"light": Markup(light), "dark": Markup(dark)}
 
 
-def _figure(name: str) -> str:
-    entry = FIGURES[name]
-    title, caption = escape(entry.title), escape(entry.caption)
-    return (
-        f'<h2 id="{name}">{title}</h2>\n<figure><img src="{name}.png" alt="{title}. {caption}">\n'
-        f'<figcaption>{caption} <a href="{name}.pdf">{title} (PDF)</a></figcaption></figure>'
-    )
+def _words(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    made = [Row([Cell(cell) for cell in row]) for row in rows]
+    return Table(caption, [Head(text) for text in header], made)
 
 
-def _table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
-    body = "\n".join(_row(row) for row in rows)
-    return (
-        f'<div class="scroll" role="region" aria-label="{escape(caption)}" tabindex="0">\n<table>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
-    )
+def _runs(summary: Summary) -> Table:
+    frame = shown_runs(summary.tables)
+    numbers = [all(_value(one) is not None or one is None or one != one for one in frame[name])
+               for name in frame]  # fmt: skip
+    header = [Head(str(name), numeric) for name, numeric in zip(frame, numbers, strict=True)]
+    rows = [
+        Row([Cell(number(one), _value(one)) for one in row], summary.tables.links.get(row[0], {}))
+        for row in frame.itertuples(index=False, name=None)
+    ]
+    return Table("All runs", header, rows, links=True)
 
 
-def _row(cells: Sequence[str]) -> str:
-    first, *rest = (escape(cell) for cell in cells)
-    return (
-        f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{cell}</td>" for cell in rest) + "</tr>"
-    )
+def _value(value: object) -> float | None:
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if numeric and value == value else None  # type: ignore[arg-type]

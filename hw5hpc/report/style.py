@@ -1,5 +1,6 @@
 """One look for all figures: colours, axis labels, legends and titles."""
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,65 +12,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from hw5hpc.data.sets import DATA_SETS
+from hw5hpc.report import names
 from hw5hpc.report.tables import Setting, Tables
 
 # Okabe and Ito's colour-blind-safe palette; its yellow is left out, it fades on white.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LINES = ("-", "--", "-.", ":")
 GREY = "#666666"
-
-LABELS: dict[str, str] = {
-    "epoch": "epoch",
-    "step": "training step",
-    "train_seconds": "training time (s)",
-    "steps_to_cover": "steps until all stay covered",
-    "seed": "seed",
-    "loss_generator": "generator loss (nats)",
-    "loss_discriminator": "discriminator loss (nats)",
-    "train_loss": "training loss (nats)",
-    "test_loss": "test loss (nats)",
-    "train_accuracy": "training accuracy (share)",
-    "test_accuracy": "test accuracy (share)",
-    "classes_covered": "classes covered (count)",
-    "entropy": "label entropy (nats)",
-    "total_variation": "total variation from uniform (0 to 1)",
-    "kl_uniform": "KL from uniform (nats)",
-    "step_ms": "time of a step (ms)",
-    "classifier_accuracy": "classifier's test accuracy (share)",
-    "frechet_distance": "Fréchet distance (squared)",
-    "precision": "precision (share of samples)",
-    "recall": "recall (share of real images)",
-    "density": "density (real images: near 1)",
-    "coverage": "coverage (share of real images)",
-    "diversity": "diversity within a class (relative)",
-    "near_duplicates": "near-duplicates (share of samples)",
-    "modes_covered": "modes covered (count)",
-    "high_quality_share": "high-quality samples (share)",
-    "kl_modes": "KL over modes (nats)",
-    "error_naive": "largest absolute error, naive",
-    "error_shifted": "largest absolute error, shifted",
-    "stored_error_naive": "largest error on the stored inputs, naive",
-    "stored_error_shifted": "largest error on the stored inputs, shifted",
-    "nan_naive": "NaN outputs, naive (count)",
-    "nan_shifted": "NaN outputs, shifted (count)",
-    "inf_naive": "infinite outputs, naive (count)",
-    "inf_shifted": "infinite outputs, shifted (count)",
-    "share": "share of samples",
-    "gan.unroll_steps": "unrolled discriminator steps",
-    "model.batch_norm": "batch norm",
-    "model.batch_norm_momentum": "batch norm's momentum",
-    "model.batch_norm_eps": "batch norm's epsilon",
-    "optim.lr": "learning rate",
-    "optim.lr_discriminator": "discriminator's learning rate",
-    "optim.eps": "Adam's epsilon",
-    "softmax.offset": "offset added to every input",
-    "softmax.dtype": "number format",
-}
-
-DATA_TITLES = {name: images.title for name, images in DATA_SETS.items()}
+# Ink on the light parts of a picture: unlike black it stays dark on a dark page.
+ON_PICTURE = "#111111"
 
 
 @dataclass(frozen=True)
@@ -124,49 +79,16 @@ def _without(setting: Setting, index: int) -> Setting:
     return setting[:index] + setting[index + 1 :]
 
 
-def label(key: str) -> str:
-    """Return an axis label with its unit; an unlisted key stands for itself."""
-    return LABELS.get(key, key)
-
-
-def value_name(key: str, value: Any) -> str:
-    """Return one setting's value in words."""
-    if key == "gan.unroll_steps":
-        return f"{value} unrolled step{'' if value == 1 else 's'}"
-    if key == "model.batch_norm":
-        return "with batch norm" if value else "without batch norm"
-    if key == "model.batch_norm_placement":
-        return f"batch norm {str(value).replace('_relu', ' ReLU')}"
-    text = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return f"{label(key)} {text}"
-
-
-def setting_name(tables: Tables, setting: Setting) -> str:
-    """Return a setting in words."""
-    pairs = zip(tables.settings, setting, strict=True)
-    return ", ".join(value_name(key, value) for key, value in pairs) or "all runs"
-
-
-def seeds(lowest: int, highest: int) -> str:
-    """Return how many seeds stand behind a mean; a single one is called so."""
-    if highest == 0:
-        return "no values"
-    if lowest != highest:
-        return f"n = {lowest} to {highest} seeds"
-    return "single seed" if highest == 1 else f"n = {highest} seeds"
-
-
 def legend_name(tables: Tables, setting: Setting, counts: Sequence[int]) -> str:
     """Return a legend entry, '' where settings are crowded and `factors` makes the legend."""
-    return "" if crowded(tables) else described(tables, setting, counts)
+    return "" if crowded(tables) else names.described(tables, setting, counts)
 
 
-def described(tables: Tables, setting: Setting, counts: Sequence[int]) -> str:
-    """Return the setting in words, its n, and its diverged runs."""
-    words = seeds(min(counts, default=0), max(counts, default=0))
-    diverged = tables.count(setting, "diverged")
-    lost = f", {diverged} diverged (×)" if diverged else ""
-    return f"{setting_name(tables, setting)} ({words}{lost})"
+def spread(settings: Sequence[Setting], limit: int) -> list[Setting]:
+    """Return at most `limit` settings, evenly spread from the first to the last."""
+    if len(settings) <= limit:
+        return list(settings)
+    return [settings[round(i * (len(settings) - 1) / (limit - 1))] for i in range(limit)]
 
 
 def grid(
@@ -180,10 +102,38 @@ def grid(
 
 def tidy(axes: Axes, x: str, y: str) -> None:
     """Label the axes (by key) and take away what is not data."""
-    axes.set_xlabel(label(x))
-    axes.set_ylabel(label(y))
+    axes.set_xlabel(names.label(x))
+    axes.set_ylabel(names.label(y))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)
+    plain_powers(axes)
+
+
+def plain_powers(axes: Axes) -> None:
+    """Write the ticks of logarithmic axes without formulas: 10⁻³."""
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() in ("log", "symlog"):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+            axis.set_minor_formatter(NullFormatter())
+
+
+def _power(value: float) -> str:
+    exponent = round(math.log10(abs(value))) if value else 0
+    if not value or not math.isclose(abs(value), 10.0**exponent) or exponent in (0, 1):
+        return f"{value:.3g}"
+    return ("−" if value < 0 else "") + "10" + str(exponent).translate(_SUPERSCRIPT)
+
+
+def row_label(axes: Axes, words: str, height: float) -> None:
+    """Name a row of pictures `height` inches high, in as many lines as that takes."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    axes.set_ylabel(wrapped(figure, words, 9, height), fontsize=9)
+
+
+def wrapped(figure: Figure, words: str, size: float, width: float) -> str:
+    """Return the words in lines of at most `width` inches."""
+    return "\n".join(_wrap(figure, words, size, width))
 
 
 def factors(axes: Axes, tables: Tables) -> None:
@@ -192,40 +142,53 @@ def factors(axes: Axes, tables: Tables) -> None:
         return
     main, colours, lines = _factors(tables.compared)
     for value, colour in colours.items():
-        axes.plot([], [], color=colour, linewidth=3, label=value_name(tables.settings[main], value))
+        words = names.value_name(tables.settings[main], value)
+        axes.plot([], [], color=colour, linewidth=3, label=words)
     keys = _without(tuple(tables.settings), main)
     for rest, (marker, line) in lines.items():
-        words = ", ".join(value_name(key, value) for key, value in zip(keys, rest, strict=True))
+        pairs = zip(keys, rest, strict=True)
+        words = ", ".join(names.value_name(key, value) for key, value in pairs)
         if words:
             axes.plot([], [], line, marker=marker, color=GREY, label=words)
 
 
 def legend(figure: Figure, axes: Axes) -> None:
     """Put one legend below all axes, so that it never covers data."""
-    handles, names = axes.get_legend_handles_labels()
+    handles, words = axes.get_legend_handles_labels()
     # A handle and the gaps beside it take five letters' heights.
-    widest = max((_points(figure, name, 8) for name in names), default=1.0) + 5 * 8
+    widest = max((_points(figure, word, 8) for word in words), default=1.0) + 5 * 8
     room = 0.97 * 72 * figure.get_figwidth()
-    columns = max(1, min(int(room / widest), 4, -(-len(names) // 2)))
+    columns = max(1, min(int(room / widest), 4, -(-len(words) // 2)))
     size = 8 * min(1.0, room / widest)
     figure.legend(
-        handles, names, loc="outside lower center", ncols=columns, fontsize=size, frameon=False
+        handles, words, loc="outside lower center", ncols=columns, fontsize=size, frameon=False
     )
 
 
-def finish(figure: Figure, tables: Tables, title: str, per_seed: bool = True) -> Figure:
+def finish(
+    figure: Figure, tables: Tables, title: str, per_seed: bool = True, shown: int | None = None
+) -> Figure:
     """Add the title, with the data set, and the notes that a reader must not miss.
 
-    `per_seed` is whether what is drawn stands for several seeds, where there are several.
+    `per_seed` is whether what is drawn stands for several seeds, where there are several; `shown`
+    how many of the settings are drawn, where that may be fewer than there are. The notes are the
+    figure's label too, for a page that has a heading of its own.
     """
-    notes = "; ".join(_notes(tables, per_seed))
+    some = shown is not None and shown < len(tables.compared)
+    chosen = [f"{shown} of {len(tables.compared)} settings shown"] if some else []
+    figure.set_label("; ".join([*chosen, *_notes(tables, per_seed)]))
     parts = [part for part in (title, _data(tables)) if part]
+    head(figure, parts, figure.get_label())
+    return figure
+
+
+def head(figure: Figure, parts: list[str], notes: object) -> None:
+    """Write the title's parts in one line if they fit, else one a line, and the notes below."""
     joined = " · ".join(parts)
-    lines = [*([joined] if _fits(figure, joined, 12) else parts), *([notes] if notes else [])]
+    lines = [*([joined] if _fits(figure, joined, 12) else parts), *([str(notes)] if notes else [])]
     size = 12 if all(_fits(figure, line, 12) for line in lines) else 10
     wrapped = [part for line in lines for part in _wrap(figure, line, size)]
     figure.suptitle("\n".join(wrapped), fontsize=size)
-    return figure
 
 
 def _points(figure: Figure, text: str, size: float) -> float:
@@ -241,9 +204,15 @@ def _fits(figure: Figure, text: str, size: float) -> bool:
     return _points(figure, text, size) < 0.97 * 72 * figure.get_figwidth()
 
 
-def _wrap(figure: Figure, text: str, size: float) -> list[str]:
+def _wrap(figure: Figure, text: str, size: float, width: float | None = None) -> list[str]:
+    room = 72 * (0.97 * figure.get_figwidth() if width is None else width)
+    if not text:
+        return []
     letters = len(text)
-    while not _fits(figure, max(lines := textwrap.wrap(text, letters), key=len), size):
+    while (
+        _points(figure, max(lines := textwrap.wrap(text, letters), key=len), size) > room
+        and letters > 1
+    ):
         letters -= 1
     return lines
 
@@ -252,7 +221,7 @@ def _data(tables: Tables) -> str:
     if tables.source:
         return tables.source
     name, limit = tables.constant("data.name"), tables.constant("data.limit")
-    shown = str(DATA_TITLES.get(str(name), name)) if name else ""
+    shown = str(names.DATA_TITLES.get(str(name), name)) if name else ""
     return shown + (f", {limit:,} training images" if limit else "")
 
 
@@ -268,4 +237,4 @@ def _notes(tables: Tables, per_seed: bool) -> list[str]:
     counts = [len(tables.rows(tables.results, one)) for one in tables.compared]
     if max(counts, default=0) == 1:
         return [*notes, "single seed: no interval"]
-    return [*notes, seeds(min(counts), max(counts))] if crowded(tables) else notes
+    return [*notes, names.seeds(min(counts), max(counts))] if crowded(tables) else notes

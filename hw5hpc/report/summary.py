@@ -1,16 +1,20 @@
 """The words and rows that the page and the summary share."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
+from hw5hpc.experiments import EXPERIMENTS
 from hw5hpc.report.claims import Verdict, judge
+from hw5hpc.report.claims.verdict import FAILS, HOLDS, OPEN
 from hw5hpc.report.ends import ENDS, level
-from hw5hpc.report.figures import FIGURES
+from hw5hpc.report.figures import FIGURES, KEY
+from hw5hpc.report.names import label, setting_name
 from hw5hpc.report.ranges import possible
 from hw5hpc.report.statistics import estimate
-from hw5hpc.report.style import label, setting_name
 from hw5hpc.report.tables import Tables, settings_of
 
 FACTS = ("run", "state", "reason", "seconds", "device", "gpu_hours")
@@ -24,6 +28,7 @@ class Summary:
     figures: tuple[str, ...]
     missing: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
+    undrawn: tuple[str, ...] = ()
 
     @property
     def states(self) -> dict[str, int]:
@@ -42,7 +47,82 @@ class Summary:
 def summarise(tables: Tables, figures: Sequence[str], undrawn: Sequence[str]) -> Summary:
     """Return what there is to say; `undrawn` holds a sentence for each figure left out."""
     missing = (*missing_runs(tables), *fewer_seeds(tables), *undrawn)
-    return Summary(tables, tuple(figures), missing, tuple(judge(tables)))
+    return Summary(tables, tuple(figures), missing, tuple(judge(tables)), tuple(undrawn))
+
+
+def headline(summary: Summary) -> str:
+    """Return what was found in one sentence: a decided claim's finding if there is one."""
+    order = {HOLDS: 0, FAILS: 1}
+    verdicts = sorted(summary.verdicts, key=lambda one: order.get(one.verdict, 2))
+    told = [one.finding for one in verdicts if one.finding]
+    if told:
+        return told[0]
+    if verdicts and order.get(verdicts[0].verdict, 2) < 2:
+        return _count(verdicts)
+    return _measured(summary.tables) or (_count(verdicts) if verdicts else "Nothing measured yet.")
+
+
+def _count(verdicts: Sequence[Verdict]) -> str:
+    counts = Counter(one.verdict.partition(" (")[0] for one in verdicts)
+    words = {HOLDS: ("holds", "hold"), FAILS: ("does not hold", "do not hold")}
+    said = [f"{n} {words.get(verdict, (OPEN, OPEN))[n != 1]}" for verdict, n in counts.items()]
+    if len(verdicts) == 1:
+        return f"The one claim {said[0].removeprefix('1 ')}."
+    return f"Of {len(verdicts)} claims {', '.join(said)}."
+
+
+def _measured(tables: Tables) -> str:
+    """The headline metric of the settings with the lowest and the highest mean."""
+    name = _headline(tables)
+    if name not in tables.results:
+        return ""
+    means = {one: estimate(tables.finished(one)[name]) for one in tables.compared}
+    found = sorted((setting for setting in means if means[setting].n), key=lambda s: means[s].mean)
+    ends = dict.fromkeys([found[0], found[-1]]) if found else {}
+    said = [f"{means[one].mean:.3g} ({setting_name(tables, one)})" for one in ends]
+    what = label(name).partition(" (")[0]
+    return f"{what[:1].upper()}{what[1:]}: {' to '.join(said)}." if said else ""
+
+
+def _headline(tables: Tables) -> str:
+    entry = EXPERIMENTS.get(tables.experiment)
+    return entry.headline if entry else ""
+
+
+def key_figure(summary: Summary) -> str:
+    """Return the figure that a report opens with, '' when none of them is drawn."""
+    wanted = KEY.get(summary.tables.experiment, ())
+    return next((name for name in wanted if name in summary.figures), "")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Runs that lack a result for one reason; `words` says how many and why."""
+
+    words: str
+    members: tuple[str, ...]
+
+
+def missing_groups(summary: Summary) -> list[Missing]:
+    """Return what has not finished by state and reason, the most first, then what is not drawn."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    tables = summary.tables
+    for _, row in tables.results[tables.results["state"] != "finished"].iterrows():
+        groups.setdefault((row["state"], row["reason"]), []).append(_named(tables, row))
+    found = sorted(groups.items(), key=lambda item: -len(item[1]))
+    runs = [Missing(_grouped(*key, len(members)), tuple(members)) for key, members in found]
+    count = len(summary.undrawn)
+    figures = [Missing(f"{count} figure{'s' * (count != 1)} not drawn", summary.undrawn)]
+    return runs + (figures if count else [])
+
+
+def _grouped(state: str, reason: str, count: int) -> str:
+    return f"{count} run{'s' * (count != 1)} {state}" + (f": {reason}" if reason else "")
+
+
+def _named(tables: Tables, row: "pd.Series[Any]") -> str:
+    swept = ", ".join(f"{key} = {row.get(key)}" for key in tables.swept)
+    return f"run {row['run']}" + (f" ({swept})" if swept else "")
 
 
 def undrawn_figure(name: str, reason: str) -> str:
@@ -55,9 +135,8 @@ def missing_runs(tables: Tables) -> list[str]:
     """Return a sentence for each run that has not finished."""
     sentences = []
     for _, row in tables.results[tables.results["state"] != "finished"].iterrows():
-        swept = ", ".join(f"{key} = {row.get(key)}" for key in tables.swept)
         why = f": {row['reason']}" if row["reason"] else ""
-        sentences.append(f"run {row['run']} ({swept}) is {row['state']}{why}")
+        sentences.append(f"{_named(tables, row)} is {row['state']}{why}")
     return sentences
 
 
@@ -82,16 +161,30 @@ def varying(tables: Tables) -> list[str]:
 
 
 def metrics(tables: Tables) -> list[str]:
-    """Return the final metrics' names."""
+    """Return the final metrics' names: the headline first, the classifier's own measures last."""
     known = {*FACTS, *tables.config_keys}
-    return [str(name) for name in tables.results.columns if name not in known]
+    found = [str(name) for name in tables.results.columns if name not in known]
+    first = _headline(tables)
+    return sorted(found, key=lambda name: (name != first, name.startswith("classifier_")))
+
+
+def _constant(tables: Tables) -> list[str]:
+    """The metrics that are the same in all of several finished runs, the headline aside."""
+    finished = tables.results[tables.results["state"] == "finished"]
+    if len(finished) < 2:
+        return []
+    names = [name for name in metrics(tables) if name != _headline(tables)]
+    return [name for name in names if finished[name].nunique(dropna=False) == 1
+            and finished[name].notna().all()]  # fmt: skip
 
 
 def common(tables: Tables) -> dict[str, str]:
-    """Return the config keys, and their values, that all runs share."""
+    """Return the config keys and metrics, and their values, that all runs share."""
     vary = set(varying(tables))
     shared = [key for key in tables.config_keys if key not in vary]
-    return {key: _shown(settings_of(tables.results, [key])[0][0]) for key in shared}
+    found = {key: _shown(settings_of(tables.results, [key])[0][0]) for key in shared}
+    return found | {label(name): number(float(tables.results[name].dropna().iloc[0]))
+                    for name in _constant(tables)}  # fmt: skip
 
 
 def _shown(value: object) -> str:
@@ -104,9 +197,16 @@ def results_table(tables: Tables) -> pd.DataFrame:
     return tables.results[[*columns, "seconds", "device", "gpu_hours"]]
 
 
+def shown_runs(tables: Tables) -> pd.DataFrame:
+    """Return the rows of results.csv without the columns that say nothing: the page's table."""
+    frame = results_table(tables).drop(columns=_constant(tables))
+    empty = [name for name in ("reason", "device", "gpu_hours") if not frame[name].any()]
+    return frame.drop(columns=empty)
+
+
 def curves_table(tables: Tables) -> pd.DataFrame:
     """Return one row a run and look: the content of curves.csv."""
-    shared = set(common(tables))
+    shared = set(tables.config_keys) - set(varying(tables))
     return tables.curves[[name for name in tables.curves.columns if name not in shared]]
 
 
@@ -115,8 +215,9 @@ def means_table(tables: Tables) -> tuple[list[str], list[list[str]]]:
 
     The ends of the metrics' scales, real images and noise, come last: means over all runs.
     """
+    constant = set(_constant(tables))
     measured = [name for name in metrics(tables) if tables.results[name].notna().any()]
-    names = [name for name in measured if not name.startswith(tuple(ENDS))]
+    names = [name for name in measured if name not in constant and not name.startswith(tuple(ENDS))]
     ranges = [possible(tables, name) for name in names]
     most = max((len(tables.finished(setting)) for setting in tables.compared), default=0)
     rows = []

@@ -12,6 +12,17 @@ Arrays = dict[int, NDArray[Any]]
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a run was made from: the code's commit and hash, and the data with their hash."""
+
+    commit: str = ""
+    code: str = ""
+    modified: bool = False
+    data: str = ""
+    data_sha256: str = ""
+
+
+@dataclass(frozen=True)
 class Tables:
     """One sweep's runs as tables.
 
@@ -29,6 +40,8 @@ class Tables:
         config_keys: the dotted config keys among the columns.
         class_names: the data set's classes in label order; empty when no run has ended yet.
         commits: the git commits that the runs were made from, each once.
+        origins: {run: (what it was made from, its Slurm job or '')} of the runs that have begun.
+        links: {run: {what is linked: path relative to the report}}, only what is there.
     """
 
     name: str
@@ -41,6 +54,8 @@ class Tables:
     config_keys: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     commits: tuple[str, ...] = ()
+    origins: dict[str, tuple[Origin, str]] = field(default_factory=dict)
+    links: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def classes(self) -> int:

@@ -36,7 +36,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    write_atomic(path, lambda file: file.write(text.encode()))
+    """Write UTF-8; what cannot be (a file name of another encoding) as its code: \\udcff."""
+    write_atomic(path, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -18,7 +18,7 @@ from hw5hpc.data.read import read
 from hw5hpc.data.sets import DATA_SETS, DataError, ImageSet, choose
 from hw5hpc.errors import FieldError
 from hw5hpc.experiments.config import DataConfig
-from hw5hpc.report.style import DATA_TITLES
+from hw5hpc.report.names import DATA_TITLES
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITERS = Path(__file__).parent / "writers"

@@ -12,7 +12,7 @@ from hw5hpc.engine.loop import Watch, train
 from hw5hpc.experiments import EXPERIMENTS, rebuild
 from hw5hpc.experiments.config import ExperimentConfig
 from hw5hpc.experiments.contract import Experiment, Weights
-from hw5hpc.report.style import LABELS
+from hw5hpc.report.names import LABELS
 from hw5hpc.store import Outputs, State
 from hw5hpc.sweep.point import flatten, run_id
 

@@ -238,3 +238,9 @@ Build = Callable[..., FakeSweep]
 def fake(tmp_path: Path) -> Iterator[Build]:
     """Build a sweep below this test's own folder."""
     yield lambda name, **options: build(tmp_path, name, **options)
+
+
+@pytest.fixture(scope="session")
+def build_sweep() -> Build:
+    """Build a sweep below any folder, for what several tests share."""
+    return build

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from hw5hpc.errors import UserError
-from hw5hpc.report import style
+from hw5hpc.report import names, style
 from hw5hpc.report.aggregate import aggregate
 from hw5hpc.report.claims import judge
 from hw5hpc.report.collect import collect
@@ -147,7 +147,7 @@ def test_titles_and_legends_stay_inside_the_figure(fake: Any, name: str, experim
 
 
 def test_a_long_legend_shrinks_to_fit(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(style.LABELS, "optim.lr", "a key whose name takes a whole line " * 3)
+    monkeypatch.setitem(names.LABELS, "optim.lr", "a key whose name takes a whole line " * 3)
     figure = FIGURES["test_accuracy"].draw(
         tables_of(fake, "learning_rate", grid={"optim.lr": [1e-4, 1e-3]})
     )

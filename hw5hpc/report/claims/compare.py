@@ -17,6 +17,7 @@ from hw5hpc.report.claims.verdict import (
     Ruling,
     too_few,
 )
+from hw5hpc.report.names import value_name
 from hw5hpc.report.statistics import (
     ANYWHERE,
     FEWEST,
@@ -29,7 +30,6 @@ from hw5hpc.report.statistics import (
     spread,
     welch,
 )
-from hw5hpc.report.style import value_name
 from hw5hpc.report.tables import Setting, Tables
 
 CHANCE = 1 - LEVEL

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hw5hpc.errors import UserError, unknown
+from hw5hpc.report import rc
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,12 +20,18 @@ class NothingToDraw(Exception):
 
 @dataclass(frozen=True)
 class FigureEntry:
-    """A figure: its title, what a reader sees in it, its module, the experiments it serves."""
+    """A figure: its title, what a reader sees in it, its module, the experiments it serves.
+
+    `shows` names the claims (`report.claims`) that it lets a reader check by eye. `columns` is how
+    many panels stand side by side on a phone; 0 keeps all of a row, None the whole figure as it is.
+    """
 
     title: str
     caption: str
     module: str
     experiments: tuple[str, ...]
+    shows: tuple[str, ...] = ()
+    columns: int | None = 1
 
     def draw(self, tables: "Tables") -> "Figure":
         """Draw it.
@@ -32,7 +39,8 @@ class FigureEntry:
         Raises:
             NothingToDraw: the columns or arrays that it needs are absent.
         """
-        figure: Figure = importlib.import_module(f"{__name__}.{self.module}").draw(tables)
+        with rc.defaults():
+            figure: Figure = importlib.import_module(f"{__name__}.{self.module}").draw(tables)
         return figure
 
 
@@ -45,40 +53,59 @@ _ENDS = (
     "noise."
 )
 
+_SEEDS = "Faint points are single seeds; ×n stands for n of them in one place."
+
 FIGURES: dict[str, FigureEntry] = {
+    "final_samples": FigureEntry(
+        "Samples after the last epoch",
+        "Each picture holds 64 samples of the lowest seed; below it, how many of the classes all "
+        "samples cover. Repeated pictures are a collapsed generator.",
+        "final_samples",
+        ("gan",),
+        shows=("collapse", "more classes"),
+        columns=2,
+    ),
     "losses": FigureEntry(
-        "Losses along training", _BAND, "losses", ("gan", "classifier", "cnn", "ring")
+        "Losses along training",
+        f"Losses that settle far apart show which network wins. {_BAND}",
+        "losses",
+        ("gan", "classifier", "cnn", "ring"),
     ),
     "samples": FigureEntry(
         "Samples at three stages",
-        "Rows are settings, columns epochs; one fixed noise, the lowest seed.",
+        "Rows are settings, columns epochs; one fixed noise, the lowest seed. Look for pictures "
+        "that repeat, and for whether they still change.",
         "samples",
         ("gan",),
+        columns=0,
     ),
     "mode_histogram": FigureEntry(
         "Predicted labels of the samples",
         "Share of each class among the samples, as the classifier labels them: mean over seeds "
-        "and 95 % t-interval, beside the real test images under the same classifier.",
+        "and 95 % t-interval, beside the real test images under the same classifier. Bars of one "
+        "height are full coverage, one tall bar is collapse.",
         "mode_histogram",
         ("gan",),
+        shows=("lower total variation",),
     ),
     "mode_coverage": FigureEntry(
         "Coverage of the classes after the last epoch",
-        "Means over seeds with 95 % t-intervals; faint points are single seeds. " + _ENDS,
+        f"Means over seeds with 95 % t-intervals. {_SEEDS} {_ENDS}",
         "mode_coverage",
         ("gan",),
+        shows=("collapse", "more classes", "lower total variation"),
     ),
     "fidelity": FigureEntry(
         "Fidelity of the samples after the last epoch",
         "How close the samples come to real test images, by measures that a classifier's labels "
-        "alone cannot fool: means over seeds with 95 % t-intervals; faint points are single "
-        "seeds. " + _ENDS,
+        f"alone cannot fool: means over seeds with 95 % t-intervals. {_SEEDS} {_ENDS}",
         "fidelity",
         ("gan",),
     ),
     "coverage_curves": FigureEntry(
         "Coverage of the classes along training",
-        f"{_BAND} Against training seconds, each run's last look counts.",
+        f"Coverage that falls again is a collapse during training. {_BAND} Against training "
+        "seconds, each run's last look counts.",
         "coverage_curves",
         ("gan",),
     ),
@@ -91,19 +118,26 @@ FIGURES: dict[str, FigureEntry] = {
     ),
     "step_cost": FigureEntry(
         "Cost of a training step",
-        "Median over each run's epochs; mean over seeds with 95 % t-interval, faint points are "
-        "single runs.",
+        f"Median over each run's epochs; mean over seeds with 95 % t-interval. {_SEEDS}",
         "step_cost",
         ("gan", "ring", "cnn", "classifier"),
     ),
     "data_examples": FigureEntry(
-        "The data set", "Eight images of each class.", "data_examples", ("cnn",)
+        "The data set", "Eight images of each class.", "data_examples", ("cnn",), columns=0
     ),
     "training_loss": FigureEntry(
-        "Training loss along training", _BAND, "training_loss", ("cnn", "classifier")
+        "Training loss along training",
+        _BAND,
+        "training_loss",
+        ("cnn", "classifier"),
+        shows=("larger training loss",),
     ),
     "test_accuracy": FigureEntry(
-        "Test accuracy along training", _BAND, "test_accuracy", ("cnn", "classifier")
+        "Test accuracy along training",
+        f"Bands that do not touch are settings that differ. {_BAND}",
+        "test_accuracy",
+        ("cnn", "classifier"),
+        shows=("higher test accuracy",),
     ),
     "accuracy_vs_lr": FigureEntry(
         "Final test accuracy against learning rate",
@@ -113,13 +147,14 @@ FIGURES: dict[str, FigureEntry] = {
     ),
     "filters": FigureEntry(
         "Filters of the first layer",
-        "Each filter is stretched to the full contrast on its own; the lowest seed.",
+        "Each filter is stretched to the full contrast on its own; the lowest seed. Filters with "
+        "edges and colours have learnt, noise has not.",
         "filters",
         ("cnn",),
     ),
     "confusion": FigureEntry(
         "Confusion matrix after the last epoch",
-        "Percent of each true class, mean over seeds.",
+        "Percent of each true class, mean over seeds; off the diagonal are the mistakes.",
         "confusion",
         ("cnn",),
     ),
@@ -128,6 +163,7 @@ FIGURES: dict[str, FigureEntry] = {
         "The original is one run; ours are means with 95 % t-intervals.",
         "original_comparison",
         ("cnn",),
+        columns=None,
     ),
     "softmax_error": FigureEntry(
         "Softmax error against offset",
@@ -135,14 +171,29 @@ FIGURES: dict[str, FigureEntry] = {
         "with NaN or infinite outputs.",
         "softmax_error",
         ("softmax",),
+        shows=("overflow",),
     ),
     "ring_density": FigureEntry(
         "Samples on the ring of Gaussians",
-        "Density of the samples, rows are settings, columns training steps; the lowest seed.",
+        "Density of the samples, rows are settings, columns training steps; the lowest seed. One "
+        "spot that wanders is collapse, a whole ring of spots is full coverage.",
         "ring_density",
         ("ring",),
+        shows=("modes",),
+        columns=0,
     ),
-    "ring_modes": FigureEntry("Modes covered against step", _BAND, "ring_modes", ("ring",)),
+    "ring_modes": FigureEntry(
+        "Modes covered against step", _BAND, "ring_modes", ("ring",), shows=("modes",)
+    ),
+}
+
+# The picture that a report opens with: the first of these that could be drawn.
+KEY: dict[str, tuple[str, ...]] = {
+    "gan": ("final_samples", "mode_coverage", "samples"),
+    "cnn": ("accuracy_vs_lr", "test_accuracy"),
+    "classifier": ("test_accuracy",),
+    "ring": ("ring_density", "ring_modes"),
+    "softmax": ("softmax_error",),
 }
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, statistics, style
+from hw5hpc.report import drawing, names, statistics, style
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.ranges import SHARE
 from hw5hpc.report.tables import Tables, settings_of
@@ -24,7 +24,7 @@ def draw(tables: Tables) -> Figure:
     figure, axes = style.grid(1, 1, 7, 4.2)
     for variant, look in zip(variants, style.palette(len(variants)), strict=True):
         rows = tables.results[[found == variant for found in groups]]
-        words = ", ".join(style.value_name(k, v) for k, v in zip(others, variant, strict=True))
+        words = ", ".join(names.value_name(k, v) for k, v in zip(others, variant, strict=True))
         _line(axes[0, 0], rows, words or "all runs", look)
     chance = 1 / (len(tables.class_names) or 10)
     _diverged(axes[0, 0], tables.results, chance)
@@ -40,7 +40,7 @@ def _line(axes: Axes, rows: pd.DataFrame, words: str, look: style.Look) -> None:
     points = statistics.along(finished, KEY, "test_accuracy", SHARE)
     xs, found = [at for at, _ in points], [one for _, one in points]
     counts = [one.n for one in found]
-    name = f"{words} ({style.seeds(min(counts, default=0), max(counts, default=0))})"
+    name = f"{words} ({names.seeds(min(counts, default=0), max(counts, default=0))})"
     reach = np.transpose([one.reach for one in found]) if found else None
     axes.errorbar(xs, [one.mean for one in found], reach, fmt=f"{look.marker}-",
                   color=look.colour, capsize=4, markersize=6, label=name)  # fmt: skip

@@ -7,27 +7,33 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hw5hpc.report import style
+from hw5hpc.report import names, style
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.tables import Setting, Tables
+
+LIMIT = 8
 
 
 def draw(tables: Tables) -> Figure:
     """Draw a matrix for each setting; see FigureEntry.draw."""
     found = {setting: _matrices(tables, setting) for setting in tables.compared}
-    drawn = {setting: matrices for setting, matrices in found.items() if matrices}
+    whole = {setting: matrices for setting, matrices in found.items() if matrices}
+    drawn = {setting: whole[setting] for setting in style.spread(list(whole), LIMIT)}
     if not drawn:
         raise NothingToDraw("no finished run has kept a confusion matrix yet")
     columns = min(2, len(drawn))
     figure, axes = style.grid(-(-len(drawn) // columns), columns, 5.6, 5.2)
     for one, (setting, matrices) in zip(axes.flat, drawn.items(), strict=False):
-        name = style.described(tables, setting, [len(matrices)])
-        _matrix(one, np.mean(matrices, axis=0), tables.class_names)
-        one.set_title(name, fontsize=10)
+        name = names.described(tables, setting, [len(matrices)])
+        _matrix(one, tables, np.mean(matrices, axis=0))
+        one.set_title(style.wrapped(figure, name, 10, 5.2), fontsize=10)
     for spare in axes.flat[len(drawn) :]:
         spare.set_visible(False)
     return style.finish(
-        figure, tables, "Confusion after the last epoch (percent of the true class)"
+        figure,
+        tables,
+        "Confusion after the last epoch (percent of the true class)",
+        shown=len(drawn),
     )
 
 
@@ -45,14 +51,15 @@ def percent(counts: NDArray[Any]) -> NDArray[Any]:
     return shares
 
 
-def _matrix(axes: Axes, shares: NDArray[Any], names: tuple[str, ...]) -> None:
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+def _matrix(axes: Axes, tables: Tables, shares: NDArray[Any]) -> None:
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, interpolation="none")
     classes = len(shares)
-    words = list(names) if len(names) == classes else [str(index) for index in range(classes)]
-    axes.set_xticks(range(classes), words, rotation=40, ha="right", fontsize=8)
+    words = names.classes(tables, classes)
+    axes.set_xticks(range(classes), words, rotation=40, ha="right", rotation_mode="anchor",
+                    fontsize=8)  # fmt: skip
     axes.set_yticks(range(classes), words, fontsize=8)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     for (row, column), share in np.ndenumerate(shares):
-        colour = "white" if share > 55 else "black"
+        colour = "#ffffff" if share > 55 else style.ON_PICTURE
         axes.text(column, row, f"{share:.0f}", ha="center", va="center", color=colour, fontsize=7)

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, looks, style
+from hw5hpc.report import drawing, looks, names, style
 from hw5hpc.report.drawing import TIME
 from hw5hpc.report.ranges import possible
 from hw5hpc.report.tables import Tables
@@ -22,7 +22,7 @@ def draw(tables: Tables) -> Figure:
             high = possible(tables, column)[1]
             one.set_ylim(0, 1.05 * high if np.isfinite(high) else None)
     style.legend(figure, axes[0, 0])
-    shown = " and ".join(style.label(x) for x in xs)
+    shown = " and ".join(names.label(x) for x in xs)
     return style.finish(figure, tables, f"Coverage of the classes against {shown}")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, style
+from hw5hpc.report import drawing, names, style
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.tables import Tables
 
@@ -19,8 +19,7 @@ def draw(tables: Tables) -> Figure:
     flat = images.reshape(-1, height, width, *([channels] if channels == 3 else []))
     figure, axes = style.grid(1, 1, 5.5, 5.1)
     drawing.picture(axes[0, 0], drawing.mosaic(flat, classes, count, 255), "")
-    names = tables.class_names if len(tables.class_names) == classes else range(classes)
     middles = [1 + index * (height + 1) + height / 2 for index in range(classes)]
-    axes[0, 0].set_yticks(middles, [str(name) for name in names])
+    axes[0, 0].set_yticks(middles, names.classes(tables, classes))
     axes[0, 0].tick_params(length=0)
     return style.finish(figure, tables, "Images of each class", per_seed=False)

@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hw5hpc.report import drawing, style
+from hw5hpc.report import drawing, names, style
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.tables import Tables
 
-ROWS, COLUMNS = 4, 16
+ROWS, COLUMNS, LIMIT = 4, 16, 8
 
 
 def draw(tables: Tables) -> Figure:
@@ -26,20 +26,22 @@ def draw(tables: Tables) -> Figure:
         shown = drawing.mosaic(stretch(weights), ROWS, COLUMNS, 1.0)
         drawing.picture(one, shown, "")
         one.set_title(title, fontsize=10)
-    return style.finish(figure, tables, "Filters of the first layer, single seed", per_seed=False)
+    title = "Filters of the first layer, single seed"
+    rows = min(LIMIT, len(tables.compared))
+    return style.finish(figure, tables, title, per_seed=False, shown=rows)
 
 
 def _panels(tables: Tables) -> list[tuple[str, NDArray[Any]]]:
     """The start of the first run that kept it, then the last epoch of each setting."""
     first: list[tuple[str, NDArray[Any]]] = []
     last: list[tuple[str, NDArray[Any]]] = []
-    for setting in tables.compared:
+    for setting in style.spread(tables.compared, LIMIT):
         for run in tables.with_array(setting, "filters")[:1]:
             kept = tables.arrays[run]["filters"]
             if 0 in kept and not first:
                 first.append(("at initialisation", kept[0]))
             if max(kept) > 0:
-                name = f"{style.setting_name(tables, setting)}, after epoch {max(kept)}"
+                name = f"{names.setting_name(tables, setting)}, after epoch {max(kept)}"
                 last.append((name, kept[max(kept)]))
     return first + last
 

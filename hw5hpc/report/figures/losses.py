@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, looks, style
+from hw5hpc.report import drawing, looks, names, style
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.tables import Tables
 
@@ -16,4 +16,4 @@ def draw(tables: Tables) -> Figure:
         raise NothingToDraw("no run has recorded a loss yet")
     figure, axes = style.grid(1, len(columns), 5, 3.6)
     drawing.lines(figure, axes[0], tables, columns)
-    return style.finish(figure, tables, f"Losses against {style.label(looks.axis(tables.curves))}")
+    return style.finish(figure, tables, f"Losses against {names.label(looks.axis(tables.curves))}")

@@ -7,12 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hw5hpc.report import statistics, style
+from hw5hpc.report import names, statistics, style
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.histograms import Shares, last_shares
 from hw5hpc.report.ranges import SHARE
 from hw5hpc.report.tables import Setting, Tables
 
+LIMIT = 12
 INTERVAL = "95 % interval over seeds"
 
 
@@ -21,7 +22,8 @@ def draw(tables: Tables) -> Figure:
     shares = {
         setting: last_shares(tables, setting, "label_histogram") for setting in tables.compared
     }
-    drawn = {setting: found for setting, found in shares.items() if len(found)}
+    whole = {setting: found for setting, found in shares.items() if len(found)}
+    drawn = {setting: whole[setting] for setting in style.spread(list(whole), LIMIT)}
     if not drawn:
         raise NothingToDraw("no run has kept a label histogram yet")
     real = np.concatenate(
@@ -31,29 +33,30 @@ def draw(tables: Tables) -> Figure:
     rows = -(-len(drawn) // columns)
     figure, axes = style.grid(rows, columns, 5.4, 2.9, sharey=True, sharex=True)
     for one, (setting, found) in zip(axes.flat, drawn.items(), strict=False):
-        _bars(one, tables, setting, found)
+        _bars(figure, one, tables, setting, found)
         _references(one, real, found.shape[1])
     for spare in axes.flat[len(drawn) :]:
         spare.set_visible(False)
     _ticks(axes, tables, next(iter(drawn.values())).shape[1], len(drawn))
     axes[0, 0].set_ylim(0, min(1.02, axes[0, 0].get_ylim()[1]))
     style.legend(figure, axes[0, 0])
-    return style.finish(figure, tables, "Predicted labels of the samples after the last epoch")
+    title = "Predicted labels of the samples after the last epoch"
+    return style.finish(figure, tables, title, shown=len(drawn))
 
 
-def _bars(axes: Axes, tables: Tables, setting: Setting, shares: Shares) -> None:
+def _bars(figure: Figure, axes: Axes, tables: Tables, setting: Setting, shares: Shares) -> None:
     look = style.looks(tables)[setting]
     found = [statistics.estimate(column, SHARE) for column in shares.T]
-    name = style.described(tables, setting, [len(shares)])
+    name = names.described(tables, setting, [len(shares)])
     means = [one.mean for one in found]
     axes.bar(range(len(found)), means, color=look.colour, alpha=0.75)
-    axes.set_title(name, fontsize=10)
+    axes.set_title(style.wrapped(figure, name, 10, 4.9), fontsize=10)
     if found[0].has_interval:
         reach = np.transpose([one.reach for one in found])
-        axes.errorbar(range(len(found)), means, reach, fmt="none", ecolor="#333333",
+        axes.errorbar(range(len(found)), means, reach, fmt="none", ecolor="black",
                       elinewidth=1, capsize=3, label=INTERVAL)  # fmt: skip
     elif len(shares) > 1:
-        axes.plot(range(len(found)), shares.T, "o", color="#333333", markersize=3)
+        axes.plot(range(len(found)), shares.T, "o", color="black", markersize=3)
 
 
 def _references(axes: Axes, real: Shares, classes: int) -> None:
@@ -64,12 +67,13 @@ def _references(axes: Axes, real: Shares, classes: int) -> None:
 
 
 def _ticks(axes: NDArray[Any], tables: Tables, classes: int, drawn: int) -> None:
-    names = tables.class_names if len(tables.class_names) == classes else range(classes)
+    words = names.classes(tables, classes)
     for index, one in enumerate(axes.flat[:drawn]):
-        one.set_xticks(range(classes), [str(name) for name in names], rotation=40, ha="right")
+        one.set_xticks(range(classes), words, rotation=40, ha="right",
+                       rotation_mode="anchor")  # fmt: skip
         one.spines[["top", "right"]].set_visible(False)
         if index % axes.shape[1] == 0:
-            one.set_ylabel(style.label("share"))
+            one.set_ylabel(names.label("share"))
         if index + axes.shape[1] >= drawn:
             one.set_xlabel("class as the classifier labels it")
             one.tick_params("x", labelbottom=True)

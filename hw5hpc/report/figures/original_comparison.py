@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, looks, statistics, style
+from hw5hpc.report import drawing, looks, names, statistics, style
 from hw5hpc.report.claims.original import ACCURACY, EPOCHS, LOSSES
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.tables import Tables
@@ -28,8 +28,8 @@ def draw(tables: Tables) -> Figure:
     table.auto_set_font_size(False)
     table.set_fontsize(9)
     for (row, column), cell in table.get_celld().items():
-        cell.set_edgecolor("#bbbbbb")
-        cell.set_facecolor("#eeeeee" if row == 0 or column == 0 else "white")
+        cell.set_edgecolor(style.GREY)
+        cell.set_facecolor((0.5, 0.5, 0.5, 0.15) if row == 0 or column == 0 else "none")
     return style.finish(figure, tables, "The original study beside these runs")
 
 
@@ -52,4 +52,4 @@ def _ours(tables: Tables, batch_norm: bool, column: str, epoch: int) -> str:
     if found.n == 0:
         return "not reached"
     spread = f" ± {found.half:.4f}" if found.has_interval else ""
-    return f"{found.mean:.4f}{spread}\n({style.seeds(found.n, found.n)})"
+    return f"{found.mean:.4f}{spread}\n({names.seeds(found.n, found.n)})"

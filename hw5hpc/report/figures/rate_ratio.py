@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, statistics, style
+from hw5hpc.report import drawing, names, statistics, style
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.ranges import possible
 from hw5hpc.report.tables import Tables
@@ -44,7 +44,7 @@ def _panel(axes: Axes, tables: Tables, results: pd.DataFrame, column: str) -> No
         shift = 1.12 ** (place - (len(depths) - 1) / 2)
         points = statistics.along(rows, "ratio", column, within)
         counts = [found.n for _, found in points]
-        name = f"{style.value_name(DEPTH, depth)} ({style.seeds(min(counts), max(counts))})"
+        name = f"{names.value_name(DEPTH, depth)} ({names.seeds(min(counts), max(counts))})"
         axes.plot([at for at, _ in points], [found.mean for _, found in points], look.line,
                   color=look.colour, marker=look.marker, markersize=6, label=name)  # fmt: skip
         axes.plot(rows["ratio"] * shift, rows[column], look.marker, color=look.colour, alpha=0.45,

@@ -8,16 +8,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from hw5hpc.report import style
+from hw5hpc.report import names, style
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.tables import Arrays, Tables
 
-COLUMNS, BINS = 6, 100
+COLUMNS, BINS, LIMIT = 6, 100, 8
 
 
 def draw(tables: Tables) -> Figure:
     """Draw the density of the lowest seed's samples; see FigureEntry.draw."""
-    runs = [next(iter(tables.with_array(one, "samples")), "") for one in tables.compared]
+    settings = style.spread(tables.compared, LIMIT)
+    runs = [next(iter(tables.with_array(one, "samples")), "") for one in settings]
     kept = [_by_step(tables, run) for run in runs]
     steps = sorted({step for arrays in kept for step in arrays})
     if not steps:
@@ -27,15 +28,14 @@ def draw(tables: Tables) -> Figure:
     ]
     limit = _limit([array for arrays in kept for array in arrays.values()])
     figure, axes = style.grid(len(kept), len(shown), 1.7, 1.6)
-    for row, (setting, arrays) in enumerate(zip(tables.compared, kept, strict=True)):
+    for row, (setting, arrays) in enumerate(zip(settings, kept, strict=True)):
         for cell, step in zip(axes[row], shown, strict=True):
             _density(cell, arrays.get(step), limit)
-        axes[row, 0].set_ylabel(style.setting_name(tables, setting), fontsize=9)
+        style.row_label(axes[row, 0], names.setting_name(tables, setting), 1.55)
     for cell, step in zip(axes[0], shown, strict=True):
         cell.set_title(f"step {step:,}", fontsize=10)
-    return style.finish(
-        figure, tables, "Samples on the ring of Gaussians, single seed", per_seed=False
-    )
+    title = "Samples on the ring of Gaussians, single seed"
+    return style.finish(figure, tables, title, per_seed=False, shown=len(settings))
 
 
 def _by_step(tables: Tables, run: str) -> Arrays:
@@ -63,4 +63,5 @@ def _density(axes: Axes, points: NDArray[Any] | None, limit: float) -> None:
     counts, _, _ = np.histogram2d(points[:, 1], points[:, 0], bins=(edges, edges))
     # Without the root a collapsed generator's one spot would hide all weaker ones.
     density = np.sqrt(gaussian_filter(counts, 1.5))
-    axes.imshow(density, origin="lower", cmap="viridis", extent=(-limit, limit, -limit, limit))
+    axes.imshow(density, origin="lower", cmap="viridis", extent=(-limit, limit, -limit, limit),
+                interpolation="none")  # fmt: skip

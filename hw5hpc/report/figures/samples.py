@@ -5,16 +5,17 @@ from typing import Any
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hw5hpc.report import drawing, style
+from hw5hpc.report import drawing, names, style
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.tables import Arrays, Tables
 
-SIDE = 8
+SIDE, LIMIT = 8, 8
 
 
 def draw(tables: Tables) -> Figure:
     """Draw 8 x 8 samples a cell; see FigureEntry.draw."""
-    runs = [next(iter(tables.with_array(one, "samples")), None) for one in tables.compared]
+    shown = style.spread(tables.compared, LIMIT)
+    runs = [next(iter(tables.with_array(one, "samples")), None) for one in shown]
     kept: list[Arrays] = [tables.arrays[run]["samples"] if run else {} for run in runs]
     epochs = [epoch for arrays in kept for epoch in arrays]
     if not epochs:
@@ -22,14 +23,16 @@ def draw(tables: Tables) -> Figure:
     columns = drawing.stages(epochs)
     figure, axes = style.grid(len(kept), len(columns), 2.9, 2.68)
     seeds = dict(zip(tables.results["run"], tables.results.get("seed", []), strict=False))
-    for row, (setting, run) in enumerate(zip(tables.compared, runs, strict=True)):
+    for row, (setting, run) in enumerate(zip(shown, runs, strict=True)):
         for cell, epoch in zip(axes[row], columns, strict=True):
-            drawing.picture(cell, _tiles(kept[row].get(epoch)), f"epoch {epoch} not reached")
-        named = style.setting_name(tables, setting)
-        axes[row, 0].set_ylabel(f"{named}\n(seed {seeds[run]})" if run in seeds else named)
+            drawing.picture(cell, _tiles(kept[row].get(epoch)), f"epoch {epoch}\nnot reached")
+        named = names.setting_name(tables, setting)
+        words = f"{named} (seed {seeds[run]})" if run in seeds else named
+        style.row_label(axes[row, 0], words, 2.6)
     for cell, epoch in zip(axes[0], columns, strict=True):
         cell.set_title(f"after epoch {epoch}", fontsize=10)
-    return style.finish(figure, tables, "Samples at three stages, single seed", per_seed=False)
+    title = "Samples at three stages, single seed"
+    return style.finish(figure, tables, title, per_seed=False, shown=len(shown))
 
 
 def _tiles(images: NDArray[Any] | None) -> NDArray[Any] | None:

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, looks, style
+from hw5hpc.report import drawing, looks, names, style
 from hw5hpc.report.tables import Tables
 
 
@@ -12,5 +12,5 @@ def draw(tables: Tables) -> Figure:
     figure, axes = style.grid(1, 1, 7, 4)
     drawing.lines(figure, axes[0], tables, ["train_loss"])
     return style.finish(
-        figure, tables, f"Training loss against {style.label(looks.axis(tables.curves))}"
+        figure, tables, f"Training loss against {names.label(looks.axis(tables.curves))}"
     )

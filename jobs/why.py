@@ -1,0 +1,39 @@
+"""Say what made a figure or a report page: which runs and jobs, which code, which data."""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hw5hpc.console import DONE, guard
+
+EPILOG = """\
+examples:
+  python jobs/why.py outputs/sweeps/unroll_depth/report/index.html
+  python jobs/why.py losses.png                       wherever the figure has gone
+exit status: 0 told, 2 the file holds no record
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("file", type=Path, help="a report's PNG, PDF or index.html")
+    made.add_argument("--json", action="store_true", help="print the record as it stands in it")
+    return made
+
+
+def main() -> int:
+    args = parser().parse_args()
+    from hw5hpc.report import origin
+
+    record = origin.read(args.file)
+    for line in [record.text()] if args.json else origin.lines(record):
+        print(line)
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(guard(main))
