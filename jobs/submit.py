@@ -78,7 +78,7 @@ def main() -> int:
         return DONE
     sweep = read_sweep(args.sweep, args.overrides, args.debug, args.seeds, args.name)
     sweep = located(sweep)
-    check_names(sweep.report, sweep.experiment, str(args.sweep))
+    check_names(sweep.report, str(args.sweep))
     block = dict(sweep.cluster)
     if args.max_parallel is not None:
         block["max_parallel"] = args.max_parallel

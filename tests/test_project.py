@@ -81,4 +81,4 @@ def test_every_sweep_that_ships_loads() -> None:
     for path in (ROOT / "sweeps").glob("*.yaml"):
         for debug in (False, True):
             sweep = load(path, SCHEMAS, debug=debug)
-            check_names(sweep.report, sweep.experiment, str(path))
+            check_names(sweep.report, str(path))

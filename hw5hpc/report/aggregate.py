@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hw5hpc.report import markdown, page, render, spreadsheet
 from hw5hpc.report.collect import collect
-from hw5hpc.report.figures import FIGURES, NothingToDraw, names_for
+from hw5hpc.report.figures import FIGURES, NothingToDraw, drawable
 from hw5hpc.report.summary import curves_table, results_table, summarise, undrawn_figure
 from hw5hpc.store import Outputs, SweepFolder, files
 
@@ -34,7 +34,7 @@ def aggregate(outputs: Outputs, sweep: SweepFolder) -> ReportResult:
     asked = [str(name) for name in sweep.load().get("report") or []]
     drawn: list[render.Drawn] = []
     undrawn: list[str] = []
-    for name in dict.fromkeys(asked or names_for(tables.experiment)):
+    for name in dict.fromkeys(asked or drawable(tables)):
         try:
             drawn.append(render.draw(name, tables, sweep.report))
         except NothingToDraw as nothing:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from hw5hpc.experiments import EXPERIMENTS
 from hw5hpc.report.looks import with_steps_to_cover
 from hw5hpc.report.tables import Arrays, Origin, Tables
 from hw5hpc.store import Outputs, RunFolder, State, StoreError, SweepFolder
@@ -62,11 +63,17 @@ def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
         source="; ".join(dict.fromkeys(one.source for one in read if one.source)),
         config_keys=keys,
         class_names=next((one.class_names for one in read if one.class_names), ()),
+        headline=str(record.get("headline") or _headline(str(record.get("experiment")))),
         commits=tuple(dict.fromkeys(o.commit for o in origins if o.commit)),
         origins={one.run: (one.origin, one.job) for one in read if one.origin},
         links={one.run: _links(outputs.run(one.run), sweep) for one in read},
     )
     return with_steps_to_cover(tables)
+
+
+def _headline(experiment: str) -> str:
+    """The headline metric, which sweeps of earlier versions did not record."""
+    return EXPERIMENTS[experiment].headline if experiment in EXPERIMENTS else ""
 
 
 def _links(run: RunFolder, sweep: SweepFolder) -> dict[str, str]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from hw5hpc.experiments import EXPERIMENTS
 from hw5hpc.report.claims import Verdict, judge
 from hw5hpc.report.claims.verdict import FAILS, HOLDS, OPEN
 from hw5hpc.report.ends import ENDS, level
@@ -73,7 +72,7 @@ def _count(verdicts: Sequence[Verdict]) -> str:
 
 def _measured(tables: Tables) -> str:
     """The headline metric of the settings with the lowest and the highest mean."""
-    name = _headline(tables)
+    name = tables.headline
     if name not in tables.results:
         return ""
     means = {one: estimate(tables.finished(one)[name]) for one in tables.compared}
@@ -84,15 +83,9 @@ def _measured(tables: Tables) -> str:
     return f"{what[:1].upper()}{what[1:]}: {' to '.join(said)}." if said else ""
 
 
-def _headline(tables: Tables) -> str:
-    entry = EXPERIMENTS.get(tables.experiment)
-    return entry.headline if entry else ""
-
-
 def key_figure(summary: Summary) -> str:
     """Return the figure that a report opens with, '' when none of them is drawn."""
-    wanted = KEY.get(summary.tables.experiment, ())
-    return next((name for name in wanted if name in summary.figures), "")
+    return next((name for name in KEY if name in summary.figures), "")
 
 
 @dataclass(frozen=True)
@@ -164,7 +157,7 @@ def metrics(tables: Tables) -> list[str]:
     """Return the final metrics' names: the headline first, the classifier's own measures last."""
     known = {*FACTS, *tables.config_keys}
     found = [str(name) for name in tables.results.columns if name not in known]
-    first = _headline(tables)
+    first = tables.headline
     return sorted(found, key=lambda name: (name != first, name.startswith("classifier_")))
 
 
@@ -173,7 +166,7 @@ def _constant(tables: Tables) -> list[str]:
     finished = tables.results[tables.results["state"] == "finished"]
     if len(finished) < 2:
         return []
-    names = [name for name in metrics(tables) if name != _headline(tables)]
+    names = [name for name in metrics(tables) if name != tables.headline]
     return [name for name in names if finished[name].nunique(dropna=False) == 1
             and finished[name].notna().all()]  # fmt: skip
 

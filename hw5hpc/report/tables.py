@@ -39,6 +39,7 @@ class Tables:
         source: in words, which copy of the data was used.
         config_keys: the dotted config keys among the columns.
         class_names: the data set's classes in label order; empty when no run has ended yet.
+        headline: the metric that is shown first, '' when the experiment names none.
         commits: the git commits that the runs were made from, each once.
         origins: {run: (what it was made from, its Slurm job or '')} of the runs that have begun.
         links: {run: {what is linked: path relative to the report}}, only what is there.
@@ -53,6 +54,7 @@ class Tables:
     source: str = ""
     config_keys: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
+    headline: str = ""
     commits: tuple[str, ...] = ()
     origins: dict[str, tuple[Origin, str]] = field(default_factory=dict)
     links: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -71,6 +73,12 @@ class Tables:
     def compared(self) -> list[Setting]:
         """The distinct settings in order of appearance; one empty setting when nothing varies."""
         return list(dict.fromkeys(settings_of(self.results, self.settings)))
+
+    def has(self, name: str) -> bool:
+        """Whether any run has a value in this column, or kept an array of this name."""
+        frames = (self.results, self.curves)
+        columns = any(name in frame and frame[name].notna().any() for frame in frames)
+        return columns or any(kept.get(name) for kept in self.arrays.values())
 
     def rows(self, frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:
         """Return the rows of `results` or `curves` that belong to a setting."""

@@ -137,7 +137,7 @@ def test_looks_within_epochs_put_the_curves_on_steps(fake: Any) -> None:
         for name in ("coverage_curves", "losses"):
             figure = FIGURES[name].draw(tables)
             assert figure.axes[0].get_xlabel() == x
-            assert f"against {x}" in figure.get_suptitle()
+            assert "along training" in figure.get_suptitle()
     assert aggregate(made.outputs, made.folder).figures
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from hw5hpc.report import page, render
 from hw5hpc.report.collect import collect
-from hw5hpc.report.figures import names_for
+from hw5hpc.report.figures import drawable
 from hw5hpc.report.summary import summarise
 from hw5hpc.report.tables import Tables
 from hw5hpc.store import State, Status
@@ -62,7 +62,7 @@ def pages(tmp_path_factory: Any, build_sweep: Callable[..., Any]) -> Callable[[i
             tables = collect(sweep.outputs, sweep.folder)
             tables = many(tables, count) if count > len(tables.results) else tables
             folder = sweep.folder.report
-            names = FIGURES.get(count, names_for("gan"))
+            names = FIGURES.get(count, [n for n in drawable(tables) if n != "rate_ratio"])
             drawn = [render.draw(name, tables, folder) for name in names]
             text = page.html(summarise(tables, names, []), drawn)
             made[count] = folder / "index.html"

@@ -20,16 +20,18 @@ class NothingToDraw(Exception):
 
 @dataclass(frozen=True)
 class FigureEntry:
-    """A figure: its title, what a reader sees in it, its module, the experiments it serves.
+    """A figure: its title, what a reader sees in it, its module, and what it needs.
 
-    `shows` names the claims (`report.claims`) that it lets a reader check by eye. `columns` is how
-    many panels stand side by side on a phone; 0 keeps all of a row, None the whole figure as it is.
+    `needs` names columns of the tables and arrays of the runs; of a figure with a panel for each
+    column they are the panels. `shows` names the claims (`report.claims`) that it lets a reader
+    check by eye. `columns` is how many panels stand side by side on a phone; 0 keeps all of a row,
+    None the whole figure as it is.
     """
 
     title: str
     caption: str
     module: str
-    experiments: tuple[str, ...]
+    needs: tuple[str, ...]
     shows: tuple[str, ...] = ()
     columns: int | None = 1
 
@@ -39,8 +41,11 @@ class FigureEntry:
         Raises:
             NothingToDraw: the columns or arrays that it needs are absent.
         """
+        for name in self.needs:
+            if not tables.has(name):
+                raise NothingToDraw(f"no run has recorded {name!r} yet")
         with rc.defaults():
-            figure: Figure = importlib.import_module(f"{__name__}.{self.module}").draw(tables)
+            figure: Figure = importlib.import_module(f"{__name__}.{self.module}").draw(tables, self)
         return figure
 
 
@@ -61,22 +66,22 @@ FIGURES: dict[str, FigureEntry] = {
         "Each picture holds 64 samples of the lowest seed; below it, how many of the classes all "
         "samples cover. Repeated pictures are a collapsed generator.",
         "final_samples",
-        ("gan",),
+        ("samples", "classes_covered"),
         shows=("collapse", "more classes"),
         columns=2,
     ),
     "losses": FigureEntry(
         "Losses along training",
         f"Losses that settle far apart show which network wins. {_BAND}",
-        "losses",
-        ("gan", "classifier", "cnn", "ring"),
+        "along",
+        ("loss_discriminator", "loss_generator"),
     ),
     "samples": FigureEntry(
         "Samples at three stages",
         "Rows are settings, columns epochs; one fixed noise, the lowest seed. Look for pictures "
         "that repeat, and for whether they still change.",
         "samples",
-        ("gan",),
+        ("samples", "classes_covered"),
         columns=0,
     ),
     "mode_histogram": FigureEntry(
@@ -85,84 +90,92 @@ FIGURES: dict[str, FigureEntry] = {
         "and 95 % t-interval, beside the real test images under the same classifier. Bars of one "
         "height are full coverage, one tall bar is collapse.",
         "mode_histogram",
-        ("gan",),
+        ("label_histogram",),
         shows=("lower total variation",),
     ),
     "mode_coverage": FigureEntry(
         "Coverage of the classes after the last epoch",
         f"Means over seeds with 95 % t-intervals. {_SEEDS} {_ENDS}",
-        "mode_coverage",
-        ("gan",),
+        "after_last_epoch",
+        ("classes_covered", "entropy", "total_variation"),
         shows=("collapse", "more classes", "lower total variation"),
     ),
     "fidelity": FigureEntry(
         "Fidelity of the samples after the last epoch",
         "How close the samples come to real test images, by measures that a classifier's labels "
         f"alone cannot fool: means over seeds with 95 % t-intervals. {_SEEDS} {_ENDS}",
-        "fidelity",
-        ("gan",),
+        "after_last_epoch",
+        (
+            "frechet_distance",
+            "precision",
+            "recall",
+            "density",
+            "coverage",
+            "diversity",
+            "near_duplicates",
+        ),
     ),
     "coverage_curves": FigureEntry(
         "Coverage of the classes along training",
         f"Coverage that falls again is a collapse during training. {_BAND} Against training "
         "seconds, each run's last look counts.",
         "coverage_curves",
-        ("gan",),
+        ("classes_covered", "total_variation"),
     ),
     "rate_ratio": FigureEntry(
         "Coverage at the end against the ratio of the learning rates",
         "Points are seeds, lines their means: one line a depth, against the generator's learning "
         "rate over the discriminator's.",
         "rate_ratio",
-        ("gan", "ring"),
+        ("optim.lr", "optim.lr_discriminator"),
     ),
     "step_cost": FigureEntry(
         "Cost of a training step",
         f"Median over each run's epochs; mean over seeds with 95 % t-interval. {_SEEDS}",
         "step_cost",
-        ("gan", "ring", "cnn", "classifier"),
+        ("step_ms",),
     ),
     "data_examples": FigureEntry(
-        "The data set", "Eight images of each class.", "data_examples", ("cnn",), columns=0
+        "The data set", "Eight images of each class.", "data_examples", ("examples",), columns=0
     ),
     "training_loss": FigureEntry(
         "Training loss along training",
         _BAND,
-        "training_loss",
-        ("cnn", "classifier"),
+        "along",
+        ("train_loss",),
         shows=("larger training loss",),
     ),
     "test_accuracy": FigureEntry(
         "Test accuracy along training",
         f"Bands that do not touch are settings that differ. {_BAND}",
-        "test_accuracy",
-        ("cnn", "classifier"),
+        "along",
+        ("test_accuracy",),
         shows=("higher test accuracy",),
     ),
     "accuracy_vs_lr": FigureEntry(
         "Final test accuracy against learning rate",
         "Means over seeds with 95 % t-intervals; crosses at chance level are diverged runs.",
         "accuracy_vs_lr",
-        ("cnn",),
+        ("optim.lr", "test_accuracy"),
     ),
     "filters": FigureEntry(
         "Filters of the first layer",
         "Each filter is stretched to the full contrast on its own; the lowest seed. Filters with "
         "edges and colours have learnt, noise has not.",
         "filters",
-        ("cnn",),
+        ("filters",),
     ),
     "confusion": FigureEntry(
         "Confusion matrix after the last epoch",
         "Percent of each true class, mean over seeds; off the diagonal are the mistakes.",
         "confusion",
-        ("cnn",),
+        ("confusion",),
     ),
     "original_comparison": FigureEntry(
         "The original study's figures beside these",
         "The original is one run; ours are means with 95 % t-intervals.",
         "original_comparison",
-        ("cnn",),
+        ("model.batch_norm", "train_loss", "test_accuracy"),
         columns=None,
     ),
     "softmax_error": FigureEntry(
@@ -170,7 +183,7 @@ FIGURES: dict[str, FigureEntry] = {
         "Largest absolute error against a high-precision reference; crosses at the top are runs "
         "with NaN or infinite outputs.",
         "softmax_error",
-        ("softmax",),
+        ("softmax.offset", "softmax.dtype", "error_naive", "error_shifted"),
         shows=("overflow",),
     ),
     "ring_density": FigureEntry(
@@ -178,42 +191,43 @@ FIGURES: dict[str, FigureEntry] = {
         "Density of the samples, rows are settings, columns training steps; the lowest seed. One "
         "spot that wanders is collapse, a whole ring of spots is full coverage.",
         "ring_density",
-        ("ring",),
+        ("samples", "modes_covered"),
         shows=("modes",),
         columns=0,
     ),
     "ring_modes": FigureEntry(
-        "Modes covered against step", _BAND, "ring_modes", ("ring",), shows=("modes",)
+        "Modes covered against step",
+        _BAND,
+        "ring_modes",
+        ("modes_covered", "high_quality_share", "kl_modes"),
+        shows=("modes",),
     ),
 }
 
 # The picture that a report opens with: the first of these that could be drawn.
-KEY: dict[str, tuple[str, ...]] = {
-    "gan": ("final_samples", "mode_coverage", "samples"),
-    "cnn": ("accuracy_vs_lr", "test_accuracy"),
-    "classifier": ("test_accuracy",),
-    "ring": ("ring_density", "ring_modes"),
-    "softmax": ("softmax_error",),
-}
+KEY = (
+    "final_samples",
+    "ring_density",
+    "softmax_error",
+    "accuracy_vs_lr",
+    "mode_coverage",
+    "test_accuracy",
+    "ring_modes",
+    "losses",
+)
 
 
-def names_for(experiment: str) -> list[str]:
-    """Return the figures that serve an experiment."""
-    return [name for name, entry in FIGURES.items() if experiment in entry.experiments]
+def drawable(tables: "Tables") -> list[str]:
+    """Return the figures of which the tables have all that they need."""
+    return [name for name, entry in FIGURES.items() if all(map(tables.has, entry.needs))]
 
 
-def check_names(names: Iterable[str], experiment: str, where: str) -> None:
-    """Refuse a `report:` list that asks for what cannot be drawn.
+def check_names(names: Iterable[str], where: str) -> None:
+    """Refuse a `report:` list that asks for what there is not.
 
     Raises:
-        UserError: an unknown figure, or one that does not serve the experiment.
+        UserError: an unknown figure.
     """
     for name in names:
         if name not in FIGURES:
             raise UserError(f"{where}: block 'report': {unknown('figure', name, FIGURES)}")
-        if experiment not in FIGURES[name].experiments:
-            allowed = ", ".join(names_for(experiment)) or "none"
-            raise UserError(
-                f"{where}: block 'report': figure {name!r} is not made for experiment "
-                f"{experiment!r}; choose from: {allowed}"
-            )

@@ -6,14 +6,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hw5hpc.report import drawing, names, statistics, style
-from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.ranges import SHARE
 from hw5hpc.report.tables import Tables, settings_of
 
 KEY = "optim.lr"
 
 
-def draw(tables: Tables) -> Figure:
+def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw a line for each setting of the other keys; see FigureEntry.draw."""
     if KEY not in tables.settings:
         raise NothingToDraw(f"the sweep does not vary {KEY}")
@@ -32,7 +32,7 @@ def draw(tables: Tables) -> Figure:
     axes[0, 0].set_xscale("log")
     style.tidy(axes[0, 0], KEY, "test_accuracy")
     style.legend(figure, axes[0, 0])
-    return style.finish(figure, tables, "Final test accuracy against learning rate")
+    return style.finish(figure, tables, entry.title)
 
 
 def _line(axes: Axes, rows: pd.DataFrame, words: str, look: style.Look) -> None:

@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hw5hpc.report import names, style
-from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Setting, Tables
 
 LIMIT = 8
 
 
-def draw(tables: Tables) -> Figure:
+def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw a matrix for each setting; see FigureEntry.draw."""
     found = {setting: _matrices(tables, setting) for setting in tables.compared}
     whole = {setting: matrices for setting, matrices in found.items() if matrices}
@@ -32,7 +32,7 @@ def draw(tables: Tables) -> Figure:
     return style.finish(
         figure,
         tables,
-        "Confusion after the last epoch (percent of the true class)",
+        entry.title,
         shown=len(drawn),
     )
 

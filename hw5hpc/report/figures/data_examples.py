@@ -4,11 +4,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hw5hpc.report import drawing, names, style
-from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Tables
 
 
-def draw(tables: Tables) -> Figure:
+def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw a row for each class; see FigureEntry.draw."""
     runs = [run for one in tables.compared for run in tables.with_array(one, "examples")]
     if not runs:
@@ -22,4 +22,4 @@ def draw(tables: Tables) -> Figure:
     middles = [1 + index * (height + 1) + height / 2 for index in range(classes)]
     axes[0, 0].set_yticks(middles, names.classes(tables, classes))
     axes[0, 0].tick_params(length=0)
-    return style.finish(figure, tables, "Images of each class", per_seed=False)
+    return style.finish(figure, tables, entry.title, per_seed=False)

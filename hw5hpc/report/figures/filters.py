@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hw5hpc.report import drawing, names, style
-from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Tables
 
 ROWS, COLUMNS, LIMIT = 4, 16, 8
 
 
-def draw(tables: Tables) -> Figure:
+def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw one 4 x 16 picture for the start and one for each setting; see FigureEntry.draw."""
     panels = _panels(tables)
     if not panels:
@@ -26,7 +26,7 @@ def draw(tables: Tables) -> Figure:
         shown = drawing.mosaic(stretch(weights), ROWS, COLUMNS, 1.0)
         drawing.picture(one, shown, "")
         one.set_title(title, fontsize=10)
-    title = "Filters of the first layer, single seed"
+    title = f"{entry.title}, single seed"
     rows = min(LIMIT, len(tables.compared))
     return style.finish(figure, tables, title, per_seed=False, shown=rows)
 

@@ -4,13 +4,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hw5hpc.report import drawing, names, statistics, style
-from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Setting, Tables
 
 SIDE, LIMIT, ACROSS = 8, 8, 4
 
 
-def draw(tables: Tables) -> Figure:
+def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw 8 x 8 samples a setting; see FigureEntry.draw."""
     runs = {one: next(iter(tables.with_array(one, "samples")), "") for one in tables.compared}
     drawn = [setting for setting, run in runs.items() if run]
@@ -27,7 +27,7 @@ def draw(tables: Tables) -> Figure:
         cell.set_xlabel(_coverage(tables, setting), fontsize=9)
     for spare in axes.flat[len(shown) :]:
         spare.set_visible(False)
-    title = "Samples after the last epoch, lowest seed"
+    title = f"{entry.title}, lowest seed"
     return style.finish(figure, tables, title, per_seed=False, shown=len(shown))
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hw5hpc.report import names, statistics, style
-from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.histograms import Shares, last_shares
 from hw5hpc.report.ranges import SHARE
 from hw5hpc.report.tables import Setting, Tables
@@ -17,7 +17,7 @@ LIMIT = 12
 INTERVAL = "95 % interval over seeds"
 
 
-def draw(tables: Tables) -> Figure:
+def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw a panel for each setting; see FigureEntry.draw."""
     shares = {
         setting: last_shares(tables, setting, "label_histogram") for setting in tables.compared
@@ -40,8 +40,7 @@ def draw(tables: Tables) -> Figure:
     _ticks(axes, tables, next(iter(drawn.values())).shape[1], len(drawn))
     axes[0, 0].set_ylim(0, min(1.02, axes[0, 0].get_ylim()[1]))
     style.legend(figure, axes[0, 0])
-    title = "Predicted labels of the samples after the last epoch"
-    return style.finish(figure, tables, title, shown=len(drawn))
+    return style.finish(figure, tables, entry.title, shown=len(drawn))
 
 
 def _bars(figure: Figure, axes: Axes, tables: Tables, setting: Setting, shares: Shares) -> None:

@@ -4,13 +4,13 @@ from matplotlib.figure import Figure
 
 from hw5hpc.report import drawing, looks, names, statistics, style
 from hw5hpc.report.claims.original import ACCURACY, EPOCHS, LOSSES
-from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Tables
 
 KEY = "model.batch_norm"
 
 
-def draw(tables: Tables) -> Figure:
+def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw the table; see FigureEntry.draw."""
     data = tables.constant("data.name")
     if data != "cifar10":
@@ -30,7 +30,7 @@ def draw(tables: Tables) -> Figure:
     for (row, column), cell in table.get_celld().items():
         cell.set_edgecolor(style.GREY)
         cell.set_facecolor((0.5, 0.5, 0.5, 0.15) if row == 0 or column == 0 else "none")
-    return style.finish(figure, tables, "The original study beside these runs")
+    return style.finish(figure, tables, entry.title)
 
 
 def _accuracy(tables: Tables, batch_norm: bool) -> list[str]:

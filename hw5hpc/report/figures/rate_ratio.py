@@ -6,22 +6,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hw5hpc.report import drawing, names, statistics, style
-from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.ranges import possible
 from hw5hpc.report.tables import Tables
 
 DEPTH = "gan.unroll_steps"
 RATES = ("optim.lr", "optim.lr_discriminator")
-COLUMNS = {"gan": ("classes_covered", "total_variation"), "ring": ("modes_covered", "kl_modes")}
+COLUMNS = (("classes_covered", "total_variation"), ("modes_covered", "kl_modes"))
 RATIO = "generator's learning rate over the discriminator's"
 
 
-def draw(tables: Tables) -> Figure:
+def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw a panel for each measure; see FigureEntry.draw."""
     others = [key for key in tables.settings if key not in (*RATES, DEPTH)]
     if others:
         raise NothingToDraw(f"the sweep varies {', '.join(others)} too")
-    columns = COLUMNS[tables.experiment]
+    columns = next((pair for pair in COLUMNS if all(map(tables.has, pair))), COLUMNS[0])
     drawing.need(tables.results, [*RATES, *columns])
     results = tables.results[tables.results["state"] == "finished"]
     # Rounded, for 1e-3 / 1e-4 and 2e-3 / 2e-4 differ in their last digit.
@@ -32,7 +32,7 @@ def draw(tables: Tables) -> Figure:
     for one, column in zip(axes[0], columns, strict=True):
         _panel(one, tables, results.assign(ratio=ratios), column)
     style.legend(figure, axes[0, 0])
-    return style.finish(figure, tables, "Coverage at the end against the ratio of learning rates")
+    return style.finish(figure, tables, entry.title)
 
 
 def _panel(axes: Axes, tables: Tables, results: pd.DataFrame, column: str) -> None:

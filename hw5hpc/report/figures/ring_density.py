@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from hw5hpc.report import names, style
-from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Arrays, Tables
 
 COLUMNS, BINS, LIMIT = 6, 100, 8
 
 
-def draw(tables: Tables) -> Figure:
+def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw the density of the lowest seed's samples; see FigureEntry.draw."""
     settings = style.spread(tables.compared, LIMIT)
     runs = [next(iter(tables.with_array(one, "samples")), "") for one in settings]
@@ -34,7 +34,7 @@ def draw(tables: Tables) -> Figure:
         style.row_label(axes[row, 0], names.setting_name(tables, setting), 1.55)
     for cell, step in zip(axes[0], shown, strict=True):
         cell.set_title(f"step {step:,}", fontsize=10)
-    title = "Samples on the ring of Gaussians, single seed"
+    title = f"{entry.title}, single seed"
     return style.finish(figure, tables, title, per_seed=False, shown=len(settings))
 
 

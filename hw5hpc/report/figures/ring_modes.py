@@ -5,6 +5,7 @@ import math
 from matplotlib.figure import Figure
 
 from hw5hpc.report import drawing, style
+from hw5hpc.report.figures import FigureEntry
 from hw5hpc.report.tables import Tables
 
 
@@ -16,17 +17,15 @@ def _limits(modes: float) -> dict[str, tuple[float, float]]:
     }
 
 
-def draw(tables: Tables) -> Figure:
+def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw modes covered, the share of good samples and the KL over modes; see FigureEntry.draw."""
-    drawing.need(tables.curves, ["modes_covered"])
     modes = tables.largest("ring.modes", 8)
     limits = _limits(modes)
-    columns = [name for name in limits if name in tables.curves]
     x = "step" if "step" in tables.curves else "epoch"
-    figure, axes = style.grid(1, len(columns), 4.4, 3.6)
-    for one, column in zip(axes[0], columns, strict=True):
+    figure, axes = style.grid(1, len(limits), 4.4, 3.6)
+    for one, column in zip(axes[0], limits, strict=True):
         drawing.curves(one, tables, column, x)
         one.set_ylim(limits[column])
     axes[0, 0].axhline(modes, color=style.GREY, linestyle=":", label="all modes")
     style.legend(figure, axes[0, 0])
-    return style.finish(figure, tables, "Modes covered against step")
+    return style.finish(figure, tables, entry.title)

@@ -6,13 +6,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hw5hpc.report import drawing, names, style
-from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Arrays, Tables
 
 SIDE, LIMIT = 8, 8
 
 
-def draw(tables: Tables) -> Figure:
+def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw 8 x 8 samples a cell; see FigureEntry.draw."""
     shown = style.spread(tables.compared, LIMIT)
     runs = [next(iter(tables.with_array(one, "samples")), None) for one in shown]
@@ -31,7 +31,7 @@ def draw(tables: Tables) -> Figure:
         style.row_label(axes[row, 0], words, 2.6)
     for cell, epoch in zip(axes[0], columns, strict=True):
         cell.set_title(f"after epoch {epoch}", fontsize=10)
-    title = "Samples at three stages, single seed"
+    title = f"{entry.title}, single seed"
     return style.finish(figure, tables, title, per_seed=False, shown=len(shown))
 
 

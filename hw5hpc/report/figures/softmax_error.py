@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hw5hpc.report import statistics, style
-from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Tables
 
 X, KIND = "softmax.offset", "softmax.dtype"
@@ -14,7 +14,7 @@ PANELS = {"error_naive": "naive", "error_shifted": "maximum subtracted first"}
 BROKEN = ("nan", "inf")
 
 
-def draw(tables: Tables) -> Figure:
+def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw a panel for each method, a line for each number format; see FigureEntry.draw."""
     results = tables.results
     missing = [name for name in (X, KIND, *PANELS) if name not in results]
@@ -29,7 +29,7 @@ def draw(tables: Tables) -> Figure:
         _axes(one, results, column, method, floor)
     axes[0, 0].plot([], [], "x", color="black", label="NaN or infinite output")
     style.legend(figure, axes[0, 0])
-    return style.finish(figure, tables, "Softmax error against the offset of its inputs")
+    return style.finish(figure, tables, entry.title)
 
 
 def _floor(results: pd.DataFrame) -> float:

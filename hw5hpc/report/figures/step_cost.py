@@ -3,10 +3,11 @@
 from matplotlib.figure import Figure
 
 from hw5hpc.report import drawing, style
+from hw5hpc.report.figures import FigureEntry
 from hw5hpc.report.tables import Tables
 
 
-def draw(tables: Tables) -> Figure:
+def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw milliseconds a step; see FigureEntry.draw."""
     drawing.need(tables.curves, ["step_ms"])
     medians = tables.curves.groupby("run")["step_ms"].median().dropna().to_dict()
@@ -21,6 +22,4 @@ def draw(tables: Tables) -> Figure:
     axes[0, 0].set_ylim(0, 1.1 * axes[0, 0].get_ylim()[1])
     style.legend(figure, axes[0, 0])
     devices = ", ".join(sorted({str(name) for name in tables.results["device"] if name}))
-    return style.finish(
-        figure, tables, "Cost of a training step" + (f" on {devices}" if devices else "")
-    )
+    return style.finish(figure, tables, entry.title + (f" on {devices}" if devices else ""))
