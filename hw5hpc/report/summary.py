@@ -104,6 +104,9 @@ def missing_groups(summary: Summary) -> list[Missing]:
         groups.setdefault((row["state"], row["reason"]), []).append(_named(tables, row))
     found = sorted(groups.items(), key=lambda item: -len(item[1]))
     runs = [Missing(_grouped(*key, len(members)), tuple(members)) for key, members in found]
+    fewer = tuple(fewer_seeds(tables))
+    if fewer:
+        runs.append(Missing("settings with fewer seeds than others", fewer))
     count = len(summary.undrawn)
     figures = [Missing(f"{count} figure{'s' * (count != 1)} not drawn", summary.undrawn)]
     return runs + (figures if count else [])
