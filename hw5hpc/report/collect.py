@@ -66,7 +66,7 @@ def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
         headline=str(record.get("headline") or _headline(str(record.get("experiment")))),
         commits=tuple(dict.fromkeys(o.commit for o in origins if o.commit)),
         origins={one.run: (one.origin, one.job) for one in read if one.origin},
-        links={one.run: _links(outputs.run(one.run), sweep) for one in read},
+        links={one.run: _links(outputs.run(one.run), sweep, one.job) for one in read},
     )
     return with_steps_to_cover(tables)
 
@@ -76,10 +76,13 @@ def _headline(experiment: str) -> str:
     return EXPERIMENTS[experiment].headline if experiment in EXPERIMENTS else ""
 
 
-def _links(run: RunFolder, sweep: SweepFolder) -> dict[str, str]:
+def _links(run: RunFolder, sweep: SweepFolder, job: str) -> dict[str, str]:
     """What a reader may want to open of a run; the page is read where the report was written."""
-    jobs = [job for job in (run.job(), run.status().job) if job]
-    logs = [log for log in map(sweep.log_of, jobs) if log.is_file()]
+    jobs = [job]
+    with contextlib.suppress(OSError):
+        # What was sent last explains more than what wrote the result, if it has a log already.
+        jobs.insert(0, run.job())
+    logs = [log for log in map(sweep.log_of, filter(None, jobs)) if log.is_file()]
     places = {"config": run.path / "config.yaml", "folder": run.path, "W&B": run.path / "wandb"}
     found = {what: place for what, place in places.items() if place.exists()}
     found |= dict(zip(["log"], logs, strict=False))
