@@ -8,10 +8,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.cluster import follow
-from hw5hpc.cluster.plan import JobAlive
 from hw5hpc.console import DONE, RUN_FAILED, guard, sweep_name
 from hw5hpc.errors import UserError
-from hw5hpc.store import Outputs, State
+from hw5hpc.store import JobAlive, Outputs, State
 from hw5hpc.store.files import valid
 
 EPILOG = """\

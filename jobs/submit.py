@@ -16,7 +16,7 @@ from hw5hpc.cluster.profile import Profile
 from hw5hpc.console import DONE, RUN_FAILED, guard, shown
 from hw5hpc.experiments import SCHEMAS
 from hw5hpc.report.figures import check_names
-from hw5hpc.store import Outputs, State
+from hw5hpc.store import JobAlive, Outputs, State
 from hw5hpc.sweep import Sweep, load
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def follow_the_first(args: argparse.Namespace) -> int:
 
 
 def make_plan(
-    args: argparse.Namespace, sweep: Sweep, outputs: Outputs, alive: planning.JobAlive
+    args: argparse.Namespace, sweep: Sweep, outputs: Outputs, alive: JobAlive
 ) -> Plan:
     return planning.make(sweep, outputs, code_hash(), alive, args.retry_failed, args.force)
 
@@ -135,7 +135,7 @@ def run_on_slurm(args: argparse.Namespace, sweep: Sweep, profile: Profile, outpu
     outputs.check_writable()
     if not planned.empty:
         slurm.preflight(profile, outputs.existing)
-    with submit.locked(outputs):
+    with outputs.locked():
         plan = make_plan(args, sweep, outputs, slurm.Queue().alive)
         planning.check_waits(plan, for_jobs=True)
         print(describe(plan, profile))

@@ -36,7 +36,8 @@ class ClaimLost(Exception):
 class Surroundings:
     """Where a task runs: its Slurm job (or ''), sweep, who wants to be told, and its ranks.
 
-    `killed` says what ended this job's turn before this one, if that was a death without a word.
+    `killed` says what ended this job's turn before this one, if that was a death without a word;
+    `gone` whether another Slurm job has ended.
     """
 
     sweep: str
@@ -46,6 +47,7 @@ class Surroundings:
     budget: Budget = dataclasses.field(default_factory=Budget)
     killed: str = ""
     team: Team = dataclasses.field(default_factory=Team)
+    gone: Callable[[str], bool] = lambda job: False
 
 
 def count_crash(run: RunFolder, reason: str, around: Surroundings, final: bool = False) -> None:

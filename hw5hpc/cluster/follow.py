@@ -10,9 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from hw5hpc.cluster.plan import JobAlive
 from hw5hpc.experiments import EXPERIMENTS
-from hw5hpc.store import Outputs, State, Status, SweepFolder, holder
+from hw5hpc.store import JobAlive, Life, Outputs, State, Status, SweepFolder, life
 
 ORDER = (
     State.FINISHED,
@@ -64,7 +63,7 @@ def standings(
         status = run.status()
         job = run.job()
         if status.state in (State.QUEUED, State.RUNNING, State.INTERRUPTED):
-            status = _checked(status, job, job_alive, holder(run) is not None)
+            status = _checked(status, life(run, job_alive))
         value = status.metrics.get(headline)
         shown = f"{value:.4g}" if value is not None else ""
         path = str(sweep.log_of(job)) if job and sweep.log_of(job).exists() else ""
@@ -73,18 +72,19 @@ def standings(
     return found
 
 
-def _checked(status: Status, job: str, job_alive: JobAlive, held: bool) -> Status:
+def _checked(status: Status, found: Life) -> Status:
     """A run whose job is gone and whose worker is dead is lost; what is unknown stays as it is."""
-    if held:
+    if found is Life.HELD:
         return status
-    alive = job_alive(job) if job else False
-    if alive is False:
+    if found is Life.GONE:
         return status.to(State.LOST, reason="its job is gone; submit again to go on")
     if status.state is not State.RUNNING:
         return status
     minutes = (time.time() - status.updated) / 60
     unknown = f"no sign of life for {minutes:.0f} min, and Slurm cannot be asked"
-    return replace(status, reason="its job waits for the next turn" if alive else unknown)
+    return replace(
+        status, reason="its job waits for the next turn" if found is Life.WAITING else unknown
+    )
 
 
 def _left(timing: list[dict[str, float]], status: Status) -> float | None:

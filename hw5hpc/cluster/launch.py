@@ -56,7 +56,7 @@ def _count(run: RunFolder, reason: str, around: Surroundings, final: bool) -> No
     if state.done or state is State.FAILED:
         return
     try:
-        mine = claim(run, around.job)
+        mine = claim(run, around.job, around.gone)
         if mine is not None:
             count_crash(run, reason, around, final)
             mine.release()

@@ -60,7 +60,13 @@ class RunTask:
         with slurm_team(environment, self.processes, folders, self.budget) as team:
             killed = last_words(environment.paths.folder, job) if team.ranks.first else ""
             around = Surroundings(
-                self.sweep, job, stop, budget=self.budget, killed=killed, team=team
+                self.sweep,
+                job,
+                stop,
+                budget=self.budget,
+                killed=killed,
+                team=team,
+                gone=requeue.gone,
             )
             return work(folders, around), team.ranks.agree(stop())[0]
 

@@ -13,7 +13,7 @@ import torch
 from hw5hpc.cluster.attempt import Attempt, ClaimLost, Surroundings, count_crash, save_last
 from hw5hpc.cluster.retry import after_crash, describe, is_final
 from hw5hpc.cluster.team import Refused, TeamBroken
-from hw5hpc.store import Claim, RunFolder, State, claim
+from hw5hpc.store import Claim, RunFolder, State, claim, tidy
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,9 @@ def _claimed(run: RunFolder, around: Surroundings) -> tuple[Claim | None, State]
 
 def _claim(run: RunFolder, around: Surroundings) -> tuple[Claim | None, State]:
     if _ended(run):
+        tidy(run)
         return None, run.status().state
-    mine = claim(run, around.job)
+    mine = claim(run, around.job, around.gone)
     if mine is None:
         log.warning("run %s is being worked on elsewhere; left alone", run.id)
         return None, State.RUNNING
