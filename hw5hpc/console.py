@@ -10,7 +10,12 @@ from pathlib import Path
 from hw5hpc.errors import UserError
 
 DONE, RUN_FAILED, WRONG_INPUT = 0, 1, 2
-DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+DISK_TROUBLE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
+    errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
+)  # fmt: skip
+# Set, it lets a team's umask decide who else may write.
+SHARED = "HW5HPC_SHARED"
 
 
 def guard(main: Callable[[], int]) -> int:
@@ -18,6 +23,7 @@ def guard(main: Callable[[], int]) -> int:
     pipe 141.
     """
     # Progress must show at once in a log file or a pipe, too.
+    keep_others_from_writing()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     try:
@@ -38,6 +44,15 @@ def guard(main: Callable[[], int]) -> int:
         where = error.filename or "the output folder"
         print(f"error: {where}: {error.strerror}", file=sys.stderr)
         return WRONG_INPUT
+
+
+def keep_others_from_writing() -> None:
+    """Make files and folders that group and others may not write, unless $HW5HPC_SHARED is 1.
+
+    Slurm hands the umask on to the jobs. A stricter one stays.
+    """
+    if os.environ.get(SHARED) != "1":
+        os.umask(os.umask(0o077) | 0o022)
 
 
 def sweep_name(word: str) -> str:

@@ -85,9 +85,7 @@ def follow_the_first(args: argparse.Namespace) -> int:
     return DONE
 
 
-def make_plan(
-    args: argparse.Namespace, sweep: Sweep, outputs: Outputs, alive: JobAlive
-) -> Plan:
+def make_plan(args: argparse.Namespace, sweep: Sweep, outputs: Outputs, alive: JobAlive) -> Plan:
     return planning.make(sweep, outputs, code_hash(), alive, args.retry_failed, args.force)
 
 

@@ -41,6 +41,7 @@ def aggregate(outputs: Outputs, sweep: SweepFolder) -> ReportResult:
     Raises:
         StoreError: nothing of this name was submitted.
     """
+    sweep.check_folders()
     tables = collect(outputs, sweep)
     files.write_text(sweep.report / "results.csv", results_table(tables).to_csv(index=False))
     files.write_text(sweep.report / "curves.csv", curves_table(tables).to_csv(index=False))
@@ -88,4 +89,4 @@ def _drop_stale(folder: Path, drawn: list[str]) -> None:
     """Remove figures of an earlier report that this one does not show."""
     for name in FIGURES.keys() - set(drawn):
         for kind in UNDATED:
-            (folder / f"{name}.{kind}").unlink(missing_ok=True)
+            files.discard(folder / f"{name}.{kind}")

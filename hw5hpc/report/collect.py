@@ -15,6 +15,7 @@ from hw5hpc.store.files import numbers
 
 # A run whose folder was deleted, and one whose files contradict each other, are in no State.
 MISSING, DAMAGED = "missing", "damaged"
+METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -88,25 +89,28 @@ def _read(run: RunFolder, point: Mapping[str, Any]) -> _Read:
     try:
         return _read_folder(run, point)
     except OSError as error:
-        return _Read(run.id, DAMAGED, f"cannot be read: {error.strerror}", point)
+        said = str(error) if isinstance(error, StoreError) else f"cannot be read: {error.strerror}"
+        return _Read(run.id, DAMAGED, said.replace(f"{run.path}/", ""), point)
 
 
 def _read_folder(run: RunFolder, point: Mapping[str, Any]) -> _Read:
     config, problem = _config(run, point)
     state, reason, result = _state(run)
+    damaged = run.damage() if state in (State.FINISHED, State.DIVERGED) else {}
+    rows, unread = _epochs(run)
     provenance = run.provenance()
     facts = provenance if isinstance(provenance, dict) else {}
     return _Read(
         run=run.id,
         state=state,
-        reason="; ".join(part for part in (reason, problem) if part),
+        reason="; ".join(part for part in (reason, problem, unread, *_words(damaged)) if part),
         config=config,
         metrics=numbers(result.get("metrics")),
-        rows=_epochs(run),
-        arrays=run.arrays(),
+        rows=() if METRICS in damaged else rows,
+        arrays=_whole(run.arrays(), damaged),
         facts=_facts(result, facts),
         source=str(result.get("data_source") or facts.get("data_source") or ""),
-        class_names=tuple(str(name) for name in result.get("class_names") or ()),
+        class_names=_names(result.get("class_names")),
         commit=str(facts.get("commit") or ""),
     )
 
@@ -119,6 +123,26 @@ def _config(run: RunFolder, point: Mapping[str, Any]) -> tuple[Mapping[str, Any]
         return point, _named(error)
     except (ValueError, AttributeError):
         return point, "config.yaml is missing or damaged"
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(str(name) for name in value) if isinstance(value, list) else ()
+
+
+def _words(damaged: Mapping[str, str]) -> list[str]:
+    return [f"{name}: {what}" for name, what in damaged.items()]
+
+
+def _whole(arrays: dict[str, Arrays], damaged: Mapping[str, str]) -> dict[str, Arrays]:
+    """Leave out the arrays that are not what the run wrote."""
+    return {
+        name: {
+            epoch: array
+            for epoch, array in kept.items()
+            if f"artifacts/{name}.{epoch:05d}.npy" not in damaged
+        }
+        for name, kept in arrays.items()
+    }
 
 
 def _named(error: StoreError) -> str:
@@ -134,7 +158,7 @@ def _state(run: RunFolder) -> tuple[str, str, Mapping[str, Any]]:
     except StoreError as error:
         return DAMAGED, _named(error), {}
     status = run.status()
-    reason = str(status.reason or result.get("reason") or "")
+    reason = str(status.reason or result.get("reason") or "").replace(f"{run.path}/", "")
     if status.state is State.NEW and not reason:
         reason = "not started"
     return str(status.state), reason, result
@@ -148,13 +172,20 @@ def _facts(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str
     return {"seconds": seconds, "device": str(device), "gpu_hours": spent}
 
 
-def _epochs(run: RunFolder) -> list[dict[str, float]]:
-    """One row an epoch, with its timing; of two rows for one epoch the later counts."""
+def _epochs(run: RunFolder) -> tuple[list[dict[str, float]], str]:
+    """One row an epoch, with its timing, and why there are none ('': they were read).
+
+    Of two rows for one epoch the later counts.
+    """
+    try:
+        metrics = run.metrics()
+    except StoreError as error:
+        return [], _named(error)
     timing, rows = (
         {row["epoch"]: row for row in found if isinstance(row.get("epoch"), int)}
-        for found in (run.timing(), run.metrics())
+        for found in (run.timing(), metrics)
     )
-    return [{**timing.get(epoch, {}), **rows[epoch]} for epoch in sorted(rows)]
+    return [{**timing.get(epoch, {}), **rows[epoch]} for epoch in sorted(rows)], ""
 
 
 def _results(read: Sequence[_Read], keys: Sequence[str]) -> pd.DataFrame:

@@ -50,9 +50,10 @@ def undrawn_figure(name: str, reason: str) -> str:
 
 
 def missing_runs(tables: Tables) -> list[str]:
-    """Return a sentence for each run that has not finished."""
+    """Return a sentence for each run that has not finished, or whose files are damaged."""
     sentences = []
-    for _, row in tables.results[tables.results["state"] != "finished"].iterrows():
+    results = tables.results
+    for _, row in results[(results["state"] != "finished") | (results["reason"] != "")].iterrows():
         swept = ", ".join(f"{key} = {row.get(key)}" for key in tables.swept)
         why = f": {row['reason']}" if row["reason"] else ""
         sentences.append(f"run {row['run']} ({swept}) is {row['state']}{why}")

@@ -142,7 +142,10 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     except PermissionError:
         return {}
-    return record if isinstance(record, dict) else None
+    sane = isinstance(record, dict) and all(
+        isinstance(record.get(key), str) for key in ("token", "host")
+    )
+    return record if sane else None
 
 
 def holder(run: RunFolder, gone: Callable[[str], bool] | None = None) -> dict[str, Any] | None:

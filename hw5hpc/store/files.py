@@ -63,11 +63,17 @@ def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
     raise StoreError(f"{path}: {KINDS.get(stat.S_IFMT(kind), 'a device')}, not a file")
 
 
-def read_bytes(path: Path, limit: int = RECORD_BYTES) -> bytes:
+def open_new(path: Path) -> int:
+    """Return a descriptor to write a file that must not be there yet."""
+    return open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+
+
+def read_bytes(path: Path, limit: int = RECORD_BYTES, magic: bytes = b"") -> bytes:
     """Return a file's content.
 
     Raises:
-        StoreError: it is no regular file, or is larger than `limit` bytes.
+        StoreError: it is no regular file, is larger than `limit` bytes, or does not begin with
+            `magic`: then no more of it is read.
         FileNotFoundError: nothing stands there.
         OSError: it may not be read, or the disk is in trouble.
     """
@@ -75,7 +81,10 @@ def read_bytes(path: Path, limit: int = RECORD_BYTES) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
             raise StoreError(f"{path}: too large ({size} bytes; at most {limit} are read)")
-        return file.read(limit)
+        if file.read(len(magic)) != magic:
+            raise StoreError(f"{path}: damaged ({size} bytes, and not of its kind)")
+        # What is appended meanwhile is for the next reader.
+        return magic + file.read(max(size - len(magic), 0))
 
 
 def size(path: Path) -> int:
@@ -113,8 +122,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], sync: bool = T
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
-        descriptor = open_regular(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(open_new(temporary), "wb") as file:
             write(file)
             file.flush()
             if sync:
@@ -189,7 +197,7 @@ def link(source: Path, target: Path) -> bool:
 
 def _copy_exclusively(source: Path, target: Path) -> bool:
     try:
-        descriptor = open_regular(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        descriptor = open_new(target)
     except FileExistsError:
         return False
     with os.fdopen(descriptor, "wb") as file:

@@ -104,9 +104,12 @@ class SweepFolder:
         """Return what was sent, in its order; a damaged row is left out.
 
         Raises:
-            StoreError: something else than a file stands there.
+            StoreError: it cannot be read.
         """
-        rows = files.read_json_lines(self.submissions_path)
+        try:
+            rows = files.read_json_lines(self.submissions_path)
+        except OSError as error:
+            raise StoreError(files.describe(self.submissions_path, error)) from error
         return [row for row in rows if isinstance(row, dict) and _is_submission(row)]
 
 
@@ -121,7 +124,7 @@ def _texts(value: Any) -> bool:
 
 def _whole(record: Any) -> bool:
     """Whether it is a sweep's record: its runs, and lists of texts where lists are expected."""
-    if not isinstance(record, dict) or not _texts(record.get("runs")):
+    if not isinstance(record, dict) or not record.get("runs") or not _texts(record["runs"]):
         return False
     more = [record.get(key, []) for key in ("swept", "report")]
     return all(map(RUN_ID.fullmatch, record["runs"])) and all(map(_texts, more))
