@@ -11,9 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from hw5hpc.cluster.plan import JobAlive
 from hw5hpc.errors import UserError
-from hw5hpc.store import Outputs, State, Status, SweepFolder, holder
+from hw5hpc.store import JobAlive, Life, Outputs, State, Status, SweepFolder, life
 from hw5hpc.text import safe
 
 ORDER = (
@@ -69,7 +68,7 @@ def standings(
         status = run.status()
         job = run.job()
         if status.state in (State.QUEUED, State.RUNNING, State.INTERRUPTED):
-            status = _checked(status, job, job_alive, holder(run) is not None)
+            status = _checked(status, life(run, job_alive))
         value = status.metrics.get(headline)
         shown = f"{value:.4g}" if value is not None else ""
         path = str(sweep.log_of(job)) if job and sweep.log_of(job).exists() else ""
@@ -110,18 +109,19 @@ def _asked(cluster: str | None, sweep: Path) -> JobAlive:
         return lambda job: None
 
 
-def _checked(status: Status, job: str, job_alive: JobAlive, held: bool) -> Status:
+def _checked(status: Status, found: Life) -> Status:
     """A run whose job is gone and whose worker is dead is lost; what is unknown stays as it is."""
-    if held:
+    if found is Life.HELD:
         return status
-    alive = job_alive(job) if job else False
-    if alive is False:
+    if found is Life.GONE:
         return status.to(State.LOST, reason="its job is gone; submit again to go on")
     if status.state is not State.RUNNING:
         return status
     minutes = (time.time() - status.updated) / 60
     unknown = f"no sign of life for {minutes:.0f} min, and Slurm cannot be asked"
-    return replace(status, reason="its job waits for the next turn" if alive else unknown)
+    return replace(
+        status, reason="its job waits for the next turn" if found is Life.WAITING else unknown
+    )
 
 
 def _left(timing: list[dict[str, float]], status: Status) -> float | None:

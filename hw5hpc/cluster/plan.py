@@ -10,12 +10,9 @@ from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
 from hw5hpc.experiments import find
 from hw5hpc.experiments.config import ExperimentConfig
-from hw5hpc.store import Outputs, RunFolder, State, holder
+from hw5hpc.store import JobAlive, Life, Outputs, RunFolder, State, holder, life, tidy
 from hw5hpc.sweep import Point, Sweep, run_id
 from hw5hpc.sweep.point import flatten
-
-# Says whether a Slurm job still exists; None when Slurm cannot be asked.
-JobAlive = Callable[[str], bool | None]
 
 
 @dataclass(frozen=True)
@@ -129,17 +126,11 @@ def _inspect(
     status = run.status()
     state, job = status.state, run.job()
     if state in (State.QUEUED, State.RUNNING, State.INTERRUPTED):
-        state = State.RUNNING if _busy(run, job, job_alive) else State.LOST
+        busy = life(run, job_alive) in (Life.HELD, Life.WAITING)
+        state = State.RUNNING if busy else State.LOST
     job = job if job and job_alive(job) else ""
     stale = state.done and run.provenance().get("code", code) != code
     return Item(identifier, experiment, config, state, job, stale)
-
-
-def _busy(run: RunFolder, job: str, job_alive: JobAlive) -> bool:
-    """Whether its Slurm job is still in the queue, or a living worker holds the run."""
-    if job and job_alive(job):
-        return True
-    return holder(run, gone=lambda other: job_alive(other) is False) is not None
 
 
 def pack(items: Iterable[Item], profile: Profile, own: Path | None = None) -> list[list[Item]]:
@@ -164,12 +155,15 @@ def gpu_hours(tasks: int, profile: Profile) -> float:
 
 
 def _queue(run: RunFolder) -> None:
-    """Mark a run as queued, before it is sent: a job that starts at once has the later word."""
+    """Mark a run as queued, before it is sent: a job that starts at once has the later word.
+
+    One that was never begun is new until its job is known.
+    """
     status = run.status()
     # Since the plan was made, somebody who plans without a lock (--local) may have begun it.
-    if not status.state.done and holder(run) is None:
+    if status.state is not State.NEW and not status.state.done and holder(run) is None:
         anew = {"reason": "", "crashes": 0, "crash_epoch": 0, "stops": 0}
-        run.set_status(status.to(State.QUEUED, **anew))
+        run.set_status(status.to(State.QUEUED, **anew), sync=False)
 
 
 def register(plan: Plan, outputs: Outputs) -> None:
@@ -182,8 +176,12 @@ def register(plan: Plan, outputs: Outputs) -> None:
             outputs.put_aside(entry.id)
     for entry in (*plan.first, *plan.rest):
         run = outputs.run(entry.id)
-        run.create(entry.experiment, flatten(entry.config))
+        run.register(entry.experiment, flatten(entry.config))
         _queue(run)
+    outputs.sync()
+    for entry in plan.points:
+        if entry.state.done:
+            tidy(outputs.run(entry.id))
     sweep = plan.sweep
     rows = [
         {"run": entry.id, **point.swept}

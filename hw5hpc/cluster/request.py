@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from hw5hpc.cluster import local
 from hw5hpc.cluster import plan as planning
 from hw5hpc.cluster.describe import describe_plan, next_steps
-from hw5hpc.cluster.plan import JobAlive, Plan
+from hw5hpc.cluster.plan import Plan
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.console import shown
 from hw5hpc.node.code import code_hash
-from hw5hpc.store import Outputs, State
+from hw5hpc.store import JobAlive, Outputs, State
 from hw5hpc.sweep import Sweep
 
 Say = Callable[[str], None]
@@ -99,7 +99,7 @@ def _send(request: Request, say: Say) -> Plan:
     from hw5hpc.cluster import slurm, submit
 
     outputs = request.outputs
-    with submit.locked(outputs):
+    with outputs.locked():
         plan = request.plan(slurm.Queue().alive)
         planning.check_waits(plan, for_jobs=True)
         say(describe_plan(plan, request.profile))

@@ -1,10 +1,8 @@
 """Send a plan to Slurm: prerequisites, one array for the rest, and the report job after them."""
 
 import dataclasses
-import fcntl
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,17 +27,6 @@ class Submission:
     def arrays(self) -> list[str]:
         """The ids without their task numbers, each once."""
         return list(dict.fromkeys(job.split("_")[0] for job in (*self.first, *self.rest)))
-
-
-@contextmanager
-def locked(outputs: Outputs) -> Iterator[None]:
-    """Let one submitter at a time plan and send."""
-    outputs.root.mkdir(parents=True, exist_ok=True)
-    with (outputs.root / "submit.lock").open("w") as file:
-        # Where locks do not work at all, the claims still let one job train each run.
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
@@ -119,7 +106,8 @@ class _Sender:
         jobs = slurm.submit(self.executor(after), tasks, slurm.max_array_size())
         for job, group in zip(jobs, groups, strict=True):
             for item in group:
-                self._outputs.run(item.id).set_job(job)
+                self._outputs.run(item.id).set_job(job, sync=False)
+        self._outputs.sync()
         return jobs
 
     def send_report(self, after: Sequence[str]) -> str:

@@ -70,12 +70,21 @@ class TrainingJob:
             with slurm_team(environment, self.processes) as team:
                 killed = deaths.take(environment.paths.folder, job) if team.ranks.first else ""
                 task = Task(
-                    self.sweep, job, stop, budget=self.budget, killed=killed, own=own_file()
+                    self.sweep,
+                    job,
+                    stop,
+                    budget=self.budget,
+                    killed=killed,
+                    own=own_file(),
+                    gone=requeue.gone,
                 )
                 return work(folders, task, team), team.ranks.agree(stop())[0]
         except RendezvousError as error:
             may_pass = isinstance(error, RendezvousTimeout)
-            task, ranks = Task(self.sweep, job, budget=self.budget), slurm_ranks(environment)
+            task, ranks = (
+                Task(self.sweep, job, budget=self.budget, gone=requeue.gone),
+                slurm_ranks(environment),
+            )
             count_crash(folders, task, ranks, str(error), final=not may_pass)
             if may_pass:
                 raise TeamBroken(str(error)) from error

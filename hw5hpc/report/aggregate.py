@@ -28,6 +28,7 @@ def aggregate(outputs: Outputs, sweep: SweepFolder) -> ReportResult:
     Raises:
         StoreError: nothing of this name was submitted.
     """
+    sweep.check_folders()
     tables = collect(outputs, sweep)
     files.write_text(sweep.report / "results.csv", spreadsheet.text(results_table(tables)))
     files.write_text(sweep.report / "curves.csv", spreadsheet.text(curves_table(tables)))
@@ -57,4 +58,4 @@ def _drop_stale(folder: Path, drawn: list[str]) -> None:
     """Remove figures of an earlier report that this one does not show."""
     for name in FIGURES.keys() - set(drawn):
         for kind in render.KINDS:
-            (folder / f"{name}.{kind}").unlink(missing_ok=True)
+            files.discard(folder / f"{name}.{kind}")

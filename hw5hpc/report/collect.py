@@ -21,6 +21,7 @@ from hw5hpc.text import safe, safe_value
 # A run whose folder was deleted, and one whose files contradict each other, are in no State.
 MISSING, DAMAGED = "missing", "damaged"
 TIMES = ("seconds", "train_seconds", "step_ms")
+METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -122,26 +123,31 @@ def _read(run: RunFolder, point: Mapping[str, Any]) -> _Read:
     try:
         return _read_folder(run, point)
     except OSError as error:
-        return _Read(run.id, DAMAGED, f"cannot be read: {error.strerror}", point)
+        said = str(error) if isinstance(error, StoreError) else f"cannot be read: {error.strerror}"
+        return _Read(run.id, DAMAGED, said.replace(f"{run.path}/", ""), point)
 
 
 def _read_folder(run: RunFolder, point: Mapping[str, Any]) -> _Read:
     config, problem = _config(run, point)
     state, reason, result = _state(run)
+    damaged = run.damage() if state in (State.FINISHED, State.DIVERGED) else {}
+    rows, unread = _looks(run)
     provenance = safe_value(run.provenance())
     facts = provenance if isinstance(provenance, dict) else {}
     source = str(result.get("data_source") or facts.get("data_source") or "")
     return _Read(
         run=run.id,
         state=state,
-        reason=safe("; ".join(part for part in (reason, problem) if part)),
+        reason=safe(
+            "; ".join(part for part in (reason, problem, unread, *_words(damaged)) if part)
+        ),
         config=config,
         metrics=numbers(result.get("metrics")),
-        rows=_looks(run),
-        arrays=run.arrays(),
+        rows=() if METRICS in damaged else rows,
+        arrays=_whole(run.arrays(), damaged),
         facts=_facts(result, facts),
         source=source,
-        class_names=tuple(str(name) for name in result.get("class_names") or ()),
+        class_names=_names(result.get("class_names")),
         origin=_origin(facts, source) if facts else None,
         job=str(facts.get("job") or ""),
     )
@@ -162,6 +168,26 @@ def _config(run: RunFolder, point: Mapping[str, Any]) -> tuple[Mapping[str, Any]
         return point, "config.yaml is missing or damaged"
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(str(name) for name in value) if isinstance(value, list) else ()
+
+
+def _words(damaged: Mapping[str, str]) -> list[str]:
+    return [f"{name}: {what}" for name, what in damaged.items()]
+
+
+def _whole(arrays: dict[str, Arrays], damaged: Mapping[str, str]) -> dict[str, Arrays]:
+    """Leave out the arrays that are not what the run wrote."""
+    return {
+        name: {
+            epoch: array
+            for epoch, array in kept.items()
+            if f"artifacts/{name}.{epoch:05d}.npy" not in damaged
+        }
+        for name, kept in arrays.items()
+    }
+
+
 def _named(error: StoreError) -> str:
     """The file's name without its folder: a report may be read where the folder is not."""
     path, _, problem = str(error).partition(": ")
@@ -175,7 +201,7 @@ def _state(run: RunFolder) -> tuple[str, str, Mapping[str, Any]]:
     except StoreError as error:
         return DAMAGED, _named(error), {}
     status = run.status()
-    reason = str(status.reason or result.get("reason") or "")
+    reason = str(status.reason or result.get("reason") or "").replace(f"{run.path}/", "")
     if status.state is State.NEW and not reason:
         reason = "not started"
     return str(status.state), reason, result
@@ -189,18 +215,22 @@ def _facts(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str
     return {"seconds": seconds, "device": str(device), "gpu_hours": spent}
 
 
-def _looks(run: RunFolder) -> list[dict[str, float]]:
-    """One row a look, with its timing; of two rows for one step the later counts.
+def _looks(run: RunFolder) -> tuple[list[dict[str, float]], str]:
+    """One row a look, with its timing, and why there are none ('': they were read).
 
-    Timings that name no step are those of whole epochs: each belongs to the epoch's first row.
+    Of two rows for one step the later counts. Timings that name no step are those of whole epochs:
+    each belongs to the epoch's first row.
     """
-    rows, timing = _latest(run.metrics()), _latest(run.timing())
+    try:
+        rows, timing = _latest(run.metrics()), _latest(run.timing())
+    except StoreError as error:
+        return [], _named(error)
     ends: dict[float, _Key] = {}
     for key in sorted(rows, key=_order):
         ends.setdefault(rows[key]["epoch"], key)
     for epoch, key in ends.items():
         timing.setdefault(key, timing.get((epoch, None), {}))
-    return [{**timing.get(key, {}), **rows[key]} for key in sorted(rows, key=_order)]
+    return [{**timing.get(key, {}), **rows[key]} for key in sorted(rows, key=_order)], ""
 
 
 # (0, step) of a row that names its step, (epoch, None) of another.

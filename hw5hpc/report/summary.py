@@ -128,9 +128,10 @@ def undrawn_figure(name: str, reason: str) -> str:
 
 
 def missing_runs(tables: Tables) -> list[str]:
-    """Return a sentence for each run that has not finished."""
+    """Return a sentence for each run that has not finished, or whose files are damaged."""
     sentences = []
-    for _, row in tables.results[tables.results["state"] != "finished"].iterrows():
+    results = tables.results
+    for _, row in results[(results["state"] != "finished") | (results["reason"] != "")].iterrows():
         why = f": {row['reason']}" if row["reason"] else ""
         sentences.append(f"{_named(tables, row)} is {row['state']}{why}")
     return sentences
