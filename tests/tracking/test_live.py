@@ -44,6 +44,7 @@ def run_to_end(tiny: Path, out: Path, *words: str) -> RunFolder:
     done = start(tiny, out, *words)
     told, _ = done.communicate(timeout=300)
     assert done.returncode == 0, told
+    assert f"W&B: online (a key for {os.environ['WANDB_BASE_URL']})" in told
     (folder,) = (path for path in (out / "runs").iterdir() if path.name != "replaced")
     return RunFolder(folder)
 
