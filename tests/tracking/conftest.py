@@ -1,5 +1,6 @@
 """What the tests of the mirror share: the stand-in server, and runs written as a worker does."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -104,3 +105,25 @@ def add_epoch(run: RunFolder, epoch: int, loss: float | None = None) -> None:
     run.add_array("samples", epoch, picture)
     run.add_metrics({"epoch": epoch, "step": 100 * epoch, **values})
     run.add_timing({"epoch": epoch, "step": 100 * epoch, "seconds": 2.5 * epoch, "step_ms": 25.0})
+
+
+def children(parent: int) -> dict[int, str]:
+    """The processes that a process has started: their ids and names."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, rest = path.read_text().rsplit(")", 1)
+        except OSError:
+            continue
+        if int(rest.split()[1]) == parent:
+            found[int(path.parent.name)] = name.split("(", 1)[1]
+    return found
+
+
+def kill_all(process: int, number: int) -> None:
+    """Send a signal to a process and all below it, as Slurm does; W&B's own is in no group."""
+    below = children(process)
+    os.kill(process, number)
+    for child in below:
+        with contextlib.suppress(ProcessLookupError):
+            kill_all(child, number)

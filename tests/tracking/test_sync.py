@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import EPOCHS, KEY, ROOT, SWEEP, Write, add_epoch
+from conftest import EPOCHS, KEY, ROOT, SWEEP, Write, add_epoch, kill_all
 from wandb_server import Run, WandbServer
 
 from hw5hpc.store import Outputs, RunFolder, State, SweepFolder
@@ -159,11 +159,10 @@ def killed(number: int, run: RunFolder, sweep: SweepFolder, server: WandbServer)
     while not any(found.lines for found in list(server.runs.values())):
         assert time.monotonic() < end, "no row came"
         time.sleep(0.05)
-    os.killpg(sender.pid, number)
+    kill_all(sender.pid, number)
     try:
         sender.wait(60)
     finally:
-        os.killpg(sender.pid, signal.SIGKILL) if sender.poll() is None else None
         server.uploads.set()
 
 
