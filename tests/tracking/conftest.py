@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wandb
+from wandb.sdk.lib import wbauth
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -33,6 +34,8 @@ def one_server() -> Iterator[WandbServer]:
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Nothing of W&B's in the environment; gives the home folder."""
+    # W&B keeps the key that an earlier test logged in with.
+    wbauth.unauthenticate_session(update_settings=False)
     for name in [name for name in os.environ if name.startswith("WANDB_") or name == "NETRC"]:
         monkeypatch.delenv(name)
     home = tmp_path / "home"
@@ -68,7 +71,10 @@ def sweep(outputs: Outputs) -> SweepFolder:
     runs = {"aaaaaaaaaaaa": 0, "bbbbbbbbbbbb": 5}
     points = [{"run": run, "gan.unroll_steps": k, "seed": 0} for run, k in runs.items()]
     record = {"name": SWEEP, "experiment": "ring", "swept": ["gan.unroll_steps", "seed"]}
-    folder.save({**record, "runs": list(runs), "wandb": {"tags": ["homework"]}}, points)
+    folder.save(
+        {**record, "runs": list(runs), "wandb": {"tags": ["homework"], "chosen": "online (a key)"}},
+        points,
+    )
     return folder
 
 
