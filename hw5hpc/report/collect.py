@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from hw5hpc.report.tables import Arrays, Origin, Tables
 from hw5hpc.store import Outputs, RunFolder, State, StoreError, SweepFolder
 from hw5hpc.store.files import numbers
 from hw5hpc.text import safe, safe_value
+from hw5hpc.tracking.describe import mode_at_submission
+from hw5hpc.tracking.memory import url_of
 
 # A run whose folder was deleted, and one whose files contradict each other, are in no State.
 MISSING, DAMAGED = "missing", "damaged"
@@ -68,6 +71,7 @@ def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
         commits=tuple(dict.fromkeys(o.commit for o in origins if o.commit)),
         origins={one.run: (one.origin, one.job) for one in read if one.origin},
         links={one.run: _links(outputs.run(one.run), sweep, one.job) for one in read},
+        mirror=safe(mode_at_submission(sweep)),
     )
     return with_steps_to_cover(tables)
 
@@ -87,7 +91,10 @@ def _links(run: RunFolder, sweep: SweepFolder, job: str) -> dict[str, str]:
     places = {"config": run.path / "config.yaml", "folder": run.path, "W&B": run.path / "wandb"}
     found = {what: place for what, place in places.items() if place.exists()}
     found |= dict(zip(["log"], logs, strict=False))
-    return {what: _relative(place, sweep.report) for what, place in found.items()}
+    links = {what: _relative(place, sweep.report) for what, place in found.items()}
+    address = url_of(run)
+    # An offline run's folder, until it was sent.
+    return links | ({"W&B": address} if re.match(r"https?://", address) else {})
 
 
 def _relative(place: Path, start: Path) -> str:

@@ -88,6 +88,7 @@ def html(summary: Summary, drawn: Sequence[Drawn] = ()) -> str:
         runs=_runs(summary),
         data=summary.tables.source or "not known yet",
         commits=", ".join(summary.tables.commits) or "not known",
+        mirror=summary.tables.mirror or "not recorded",
         # Trusted: files of this package, and drawings that went through svg.embed.
         style=Markup(_file("page.css")),
         script=Markup(script),
