@@ -1,5 +1,6 @@
 """Checksums of what belongs to a result: written with it, and compared before it is used."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -14,8 +15,15 @@ BELONGS = re.compile(r"metrics\.jsonl|artifacts/[^/]+\.(npy|pt)")
 
 
 def checksums(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return {name below the run's folder: {"bytes": length, "sha256": hexadecimal digest}}."""
-    return {str(path.relative_to(folder)): _facts(path) for path in _present(folder)}
+    """Return {name below the run's folder: {"bytes": length, "sha256": hexadecimal digest}}.
+
+    What is no file (a link that somebody put there) was not written by the run and is left out.
+    """
+    found = {}
+    for path in _present(folder):
+        with contextlib.suppress(files.StoreError):
+            found[str(path.relative_to(folder))] = _facts(path)
+    return found
 
 
 def _present(folder: Path) -> Iterator[Path]:

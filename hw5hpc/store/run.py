@@ -56,10 +56,11 @@ class RunFolder:
         as where the data lie: there the newest word counts. Without `sync` the caller syncs.
         """
         text = config_file.text(experiment, config)
+        # A link for its artifacts is the worker's to refuse: it holds up no other run of the sweep.
+        files.refuse_links(self.path.parents[1], self.path)
         try:
             self.path.mkdir(parents=True)
         except FileExistsError:
-            self.check_folders()
             if config_file.keeps(self.path / "config.yaml", text):
                 return
         files.write_text(self.path / "config.yaml", text, sync)

@@ -118,3 +118,17 @@ def test_a_python_in_a_folder_with_a_space_is_found(
     monkeypatch.setattr(sys, "executable", "/my files/python")
     executor = slurm.make_executor(Profile(), tmp_path, tmp_path, "name", requeue_killed=True)
     assert "then '/my files/python' -m hw5hpc.node.requeue" in slurm.script(executor, 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "gone"),
+    [("RUNNING", False), ("PENDING", False), ("NODE_FAIL", True), ("COMPLETED", True)],
+)
+def test_a_job_is_gone_when_slurm_says_that_it_ended(fake: Fake, state: str, gone: bool) -> None:
+    fake.state(state)
+    assert requeue.gone("7_2") is gone
+
+
+def test_a_controller_that_does_not_answer_says_nothing_about_a_job(fake: Fake) -> None:
+    (fake.folder / "away").touch()
+    assert not requeue.gone("7_2")
