@@ -79,10 +79,11 @@ def main() -> int:
     sweep = read_sweep(args.sweep, args.overrides, args.debug, args.seeds, args.name)
     sweep = located(sweep)
     check_names(sweep.report, str(args.sweep))
-    block = dict(sweep.cluster)
+    words = dict(sweep.cluster_words)
     if args.max_parallel is not None:
-        block["max_parallel"] = args.max_parallel
-    profile = profiles.load(args.cluster or profiles.default_name(), block, args.sweep)
+        words["max_parallel"] = args.max_parallel
+    name = args.cluster or profiles.default_name()
+    profile = profiles.load(name, sweep.cluster, args.sweep, words=words)
     sweep = dataclasses.replace(sweep, wandb=mirror(sweep, profile))
     out = "" if args.out == Path("outputs") else f" --out {args.out}"
     request = Request(

@@ -71,13 +71,17 @@ def _send_to_slurm(request: Request, say: Say) -> bool:
     from hw5hpc.cluster.data import check as check_data
 
     slurm.require(request.profile)
+    slurm.check_folder(request.outputs.root)
     if request.dry_run:
         return _preview(request, say)
     plan = request.plan(slurm.Queue().alive)
     check_data(plan)
     request.outputs.check_writable()
     if not plan.empty:
-        slurm.preflight(request.profile, request.outputs.existing)
+        for warning in slurm.preflight(
+            request.profile, request.outputs.existing, prerequisites=bool(plan.first)
+        ):
+            say(f"warning: {warning}")
     plan = _send(request, say)
     if plan.empty and not plan.count(State.RUNNING):
         return _report(request, say)
@@ -109,6 +113,8 @@ def _send(request: Request, say: Say) -> Plan:
         else:
             sent = submit.send(plan, request.profile, outputs)
             index = outputs.sweep(request.sweep.name).report / "index.html"
+            if sent.problem:
+                say(f"warning: {sent.problem}")
             say(next_steps(sent.arrays, sent.report, request.status_words, index))
     return plan
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hw5hpc.cluster import slurm
+from hw5hpc.cluster import sbatch, slurm
 from hw5hpc.cluster.freeze import freeze
 from hw5hpc.cluster.plan import Item, Plan, pack, register
 from hw5hpc.cluster.profile import Profile
@@ -17,11 +17,12 @@ from hw5hpc.store import Outputs, RunFolder, State
 
 @dataclass(frozen=True)
 class Submission:
-    """The job ids of one submission."""
+    """The job ids of one submission; without a report job `problem` says why, else both are ''."""
 
     first: list[str]
     rest: list[str]
     report: str
+    problem: str = ""
 
     @property
     def arrays(self) -> list[str]:
@@ -30,27 +31,27 @@ class Submission:
 
 
 def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
-    """Send what the plan holds; nothing stays in the queue when a part is refused.
+    """Send what the plan holds; nothing stays in the queue when runs are refused.
 
     Raises:
-        SlurmError: sbatch refused a job.
+        SlurmError: sbatch refused a job that trains.
     """
     register(plan, outputs)
     code = freeze(outputs.sweep(plan.sweep.name).code, own=plan.sweep.own)
     sender = _Sender(plan, profile, outputs, code)
     sent: list[str] = []
     try:
-        first = sender.send(plan.first, ())
+        first = sender.send(plan.first, profile.for_prerequisites(), ())
         sent += first
-        rest = sender.send(plan.rest, [*_arrays(first), *plan.waiting_for])
+        rest = sender.send(plan.rest, profile, [*_arrays(first), *plan.waiting_for])
         sent += rest
-        report = sender.send_report(_arrays([*first, *rest, *plan.waiting_for]))
-    except slurm.SlurmError:
+    except (slurm.SlurmError, KeyboardInterrupt):
         slurm.cancel(sent)
         for item in (*plan.first, *plan.rest):
             _back_to_lost(outputs.run(item.id))
         raise
-    submission = Submission(first, rest, report)
+    report, problem = sender.send_report(_arrays([*first, *rest, *plan.waiting_for]))
+    submission = Submission(first, rest, report, problem)
     record = dataclasses.asdict(submission) | {"time": time.time(), "code": code.name}
     outputs.sweep(plan.sweep.name).add_submission(record)
     return submission
@@ -70,12 +71,16 @@ def scripts(plan: Plan, profile: Profile, outputs: Outputs) -> list[str]:
     """Return the sbatch scripts as they would be sent; nothing is written."""
     code = outputs.sweep(plan.sweep.name).code / "<hash of the code>"
     sender = _Sender(plan, profile, outputs, code)
-    parts = [(plan.first, "prerequisites"), (plan.rest, "runs")]
+    parts = [
+        (plan.first, profile.for_prerequisites(), "prerequisites"),
+        (plan.rest, profile, "runs"),
+    ]
     texts = []
-    for items, title in parts:
-        tasks = pack(items, profile, plan.sweep.own)
+    for items, asked, title in parts:
+        tasks = pack(items, asked, plan.sweep.own)
         if tasks:
-            text = slurm.script(sender.executor(()), len(tasks))
+            executor = sender.executor(asked, ())
+            text = executor.text(len(tasks), f"{executor.base_name}.preview")
             texts.append(f"# --- {title}: {len(tasks)} tasks ---\n{text}")
     return texts
 
@@ -87,32 +92,33 @@ class _Sender:
         self._sweep, self._own = outputs.sweep(plan.sweep.name), plan.sweep.own
         self._profile, self._outputs, self._code = profile, outputs, code
 
-    def executor(self, after: Sequence[str]) -> Any:
+    def executor(self, asked: Profile, after: Sequence[str]) -> sbatch.Executor:
         name = f"hw5hpc.{self._sweep.name}"
         logs = self._sweep.logs
-        return slurm.make_executor(
-            self._profile, logs, self._code, name, after, requeue_killed=True
-        )
+        return sbatch.make_executor(asked, logs, self._code, name, after, requeue_killed=True)
 
-    def send(self, items: Sequence[Item], after: Sequence[str]) -> list[str]:
+    def send(self, items: Sequence[Item], asked: Profile, after: Sequence[str]) -> list[str]:
         """Send the runs of one shape and mark each as queued under its job's id."""
-        groups = pack(items, self._profile, self._own)
+        groups = pack(items, asked, self._own)
         if not groups:
             return []
         folders = [[self._outputs.run(item.id).path for item in group] for group in groups]
-        name, processes = self._sweep.name, self._profile.processes
-        budget = Budget(self._profile.max_crashes, self._profile.max_stops)
+        name, processes = self._sweep.name, asked.processes
+        budget = Budget(asked.max_crashes, asked.max_stops)
         tasks = [TrainingJob(name, group, budget, processes) for group in folders]
-        jobs = slurm.submit(self.executor(after), tasks, slurm.max_array_size())
+        jobs = sbatch.submit(self.executor(asked, after), tasks, slurm.max_array_size())
         for job, group in zip(jobs, groups, strict=True):
             for item in group:
                 self._outputs.run(item.id).set_job(job, sync=False)
         self._outputs.sync()
         return jobs
 
-    def send_report(self, after: Sequence[str]) -> str:
-        small = dataclasses.replace(self._profile, gpus_per_node=0, nodes=1, tasks_per_node=1)
-        name = f"hw5hpc.{self._sweep.name}.report"
-        executor = slurm.make_executor(small, self._sweep.logs, self._code, name, after)
+    def send_report(self, after: Sequence[str]) -> tuple[str, str]:
+        """Return the report job's id, or '' and why there is none: it never costs the runs."""
+        asked, name = self._profile.for_report(), f"hw5hpc.{self._sweep.name}.report"
+        executor = sbatch.make_executor(asked, self._sweep.logs, self._code, name, after)
         task = ReportJob(self._outputs.root, self._sweep.name)
-        return slurm.submit(executor, [task], 1)[0]
+        try:
+            return sbatch.submit(executor, [task], 1)[0], ""
+        except slurm.SlurmError as error:
+            return "", slurm.report_refused(error)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hw5hpc.cluster import slurm
+from hw5hpc.cluster import sbatch
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.node import deaths, requeue
 
@@ -116,8 +116,8 @@ def test_a_python_in_a_folder_with_a_space_is_found(
 ) -> None:
     (fake.folder / "srun").touch(0o755)
     monkeypatch.setattr(sys, "executable", "/my files/python")
-    executor = slurm.make_executor(Profile(), tmp_path, tmp_path, "name", requeue_killed=True)
-    assert "then '/my files/python' -m hw5hpc.node.requeue" in slurm.script(executor, 1)
+    executor = sbatch.make_executor(Profile(), tmp_path, tmp_path, "name", requeue_killed=True)
+    assert "then '/my files/python' -m hw5hpc.node.requeue" in executor.text(1, "name")
 
 
 @pytest.mark.parametrize(
