@@ -49,12 +49,20 @@ class Profile:
     max_stops: int | None = None
     setup: list[str] = dataclasses.field(default_factory=list)
     slurm_conf: str | None = None
+    ask_seconds: int = 15
     wandb: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("partition", "account", "qos", "constraint"):
             _check_word(self, name)
-        for name in ("mem_gb", "cpus_per_task", "nodes", "tasks_per_node", "max_parallel"):
+        for name in (
+            "mem_gb",
+            "cpus_per_task",
+            "nodes",
+            "tasks_per_node",
+            "max_parallel",
+            "ask_seconds",
+        ):
             _check_least(self, name, 1)
         _check_least(self, "gpus_per_node", 0)
         _check_least(self, "max_crashes", 0)

@@ -1,6 +1,7 @@
 """Send a plan to Slurm: prerequisites, one array for the rest, and the report job after them."""
 
 import dataclasses
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from hw5hpc.cluster.freeze import freeze
 from hw5hpc.cluster.plan import Item, Plan, pack, register
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.node.job import ReportJob, TrainingJob
+from hw5hpc.node.known_jobs import sender as this_sender
 from hw5hpc.node.retry import Budget
-from hw5hpc.store import Outputs, RunFolder, State
+from hw5hpc.store import Outputs, RunFolder, Sent, State
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,12 @@ def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
     """Send what the plan holds; nothing stays in the queue when a part is refused.
 
     Raises:
-        SlurmError: sbatch refused a job.
+        SlurmError: sbatch refused a job; what `--force` had moved aside is back in its place.
     """
-    register(plan, outputs)
+    aside = register(plan, outputs)
     code = freeze(outputs.sweep(plan.sweep.name).code, own=plan.sweep.own)
     sender = _Sender(plan, profile, outputs, code)
+    sender.who = this_sender()
     sent: list[str] = []
     try:
         first = sender.send(plan.first, ())
@@ -48,10 +51,14 @@ def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
     except slurm.SlurmError:
         slurm.cancel(sent)
         for item in (*plan.first, *plan.rest):
-            _back_to_lost(outputs.run(item.id))
+            if item.id in aside:
+                outputs.put_back(item.id, aside[item.id])
+            else:
+                _back_to_lost(outputs.run(item.id))
         raise
     submission = Submission(first, rest, report)
     record = dataclasses.asdict(submission) | {"time": time.time(), "code": code.name}
+    record |= {"id": sender.id, "user": sender.who.user, "cluster": sender.who.cluster}
     outputs.sweep(plan.sweep.name).add_submission(record)
     return submission
 
@@ -86,6 +93,7 @@ class _Sender:
     def __init__(self, plan: Plan, profile: Profile, outputs: Outputs, code: Any) -> None:
         self._sweep, self._own = outputs.sweep(plan.sweep.name), plan.sweep.own
         self._profile, self._outputs, self._code = profile, outputs, code
+        self.id, self.who = secrets.token_hex(4), Sent("")
 
     def executor(self, after: Sequence[str]) -> Any:
         name = f"hw5hpc.{self._sweep.name}"
@@ -106,7 +114,8 @@ class _Sender:
         jobs = slurm.submit(self.executor(after), tasks, slurm.max_array_size())
         for job, group in zip(jobs, groups, strict=True):
             for item in group:
-                self._outputs.run(item.id).set_job(job, sync=False)
+                run = self._outputs.run(item.id)
+                run.set_job(job, self.who.user, self.who.cluster, sync=False)
         self._outputs.sync()
         return jobs
 
@@ -114,5 +123,7 @@ class _Sender:
         small = dataclasses.replace(self._profile, gpus_per_node=0, nodes=1, tasks_per_node=1)
         name = f"hw5hpc.{self._sweep.name}.report"
         executor = slurm.make_executor(small, self._sweep.logs, self._code, name, after)
-        task = ReportJob(self._outputs.root, self._sweep.name)
+        when = time.strftime("%Y-%m-%d %H:%M:%S")
+        words = f"the submission of {when} (jobs {', '.join(after)})"
+        task = ReportJob(self._outputs.root, self._sweep.name, self.id, words)
         return slurm.submit(executor, [task], 1)[0]
