@@ -26,6 +26,13 @@ def describe_plan(plan: Plan, profile: Profile | None = None) -> str:
         )
     if plan.count(State.FAILED) and not any(item.state is State.FAILED for item in plan.rest):
         lines.append("  failed points stay as they are; --retry-failed sends them again")
+    unknown = [item.unknown for item in plan.points if item.unknown]
+    if unknown:
+        jobs = f"{', '.join(unknown[:3])}{', ...' if len(unknown) > 3 else ''}"
+        lines.append(
+            f"  {len(unknown)} are left alone, as Slurm does not show their jobs here ({jobs}); "
+            "where such a job is gone, remove job.json in the run's folder"
+        )
     if plan.first:
         lines.append(f"  first: {len(plan.first)} prerequisite ({plan.first[0].experiment})")
     if plan.empty:

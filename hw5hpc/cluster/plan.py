@@ -10,7 +10,8 @@ from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
 from hw5hpc.experiments import find
 from hw5hpc.experiments.config import ExperimentConfig
-from hw5hpc.store import JobAlive, Life, Outputs, RunFolder, State, holder, life, tidy
+from hw5hpc.node.standing import GOING
+from hw5hpc.store import JobAlive, Life, Outputs, RunFolder, Sent, State, holder, life, tidy
 from hw5hpc.sweep import Point, Sweep, run_id
 from hw5hpc.sweep.point import flatten
 
@@ -19,7 +20,8 @@ from hw5hpc.sweep.point import flatten
 class Item:
     """One run of the plan: a point of the sweep, or a prerequisite of some points.
 
-    `job` is the Slurm job that waits for it or trains it, '' when there is none.
+    `job` is the Slurm job that waits for it or trains it, '' when there is none. `unknown` is a
+    job that may still do so: Slurm does not tell.
     """
 
     id: str
@@ -28,6 +30,7 @@ class Item:
     state: State
     job: str = ""
     stale: bool = False
+    unknown: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,18 +67,20 @@ def make(
     job_alive: JobAlive = lambda job: None,
     retry_failed: bool = False,
     force: bool = False,
+    trust_unknown: bool = False,
 ) -> Plan:
     """Compare a sweep with what is on disk and in the queue.
 
     Finished and running runs are left alone; new, lost and interrupted ones go out; failed ones
-    only with `retry_failed`, finished ones again only with `force`.
+    only with `retry_failed`, finished ones again only with `force`. With `trust_unknown`, a job
+    that is not known to be gone is taken to be at work.
 
     Raises:
         UserError: the sweep's folder is that of another one.
     """
 
     def item(experiment: str, config: Any) -> Item:
-        return _inspect(experiment, config, outputs, code, job_alive)
+        return _inspect(experiment, config, outputs, code, job_alive, trust_unknown)
 
     def wanted(entry: Item) -> bool:
         if entry.state is State.FAILED:
@@ -107,6 +112,17 @@ def check_waits(plan: Plan, for_jobs: bool) -> None:
             )
 
 
+def sent_jobs(sweep: Sweep, outputs: Outputs) -> list[Sent]:
+    """Return the jobs sent last for the points of a sweep and for what they need."""
+    needed: list[tuple[str, Any]] = []
+    for point in sweep.points:
+        for wanted in point.config.prerequisites().values():
+            if wanted not in needed:
+                needed.append(wanted)
+    ids = [*(point.id for point in sweep.points), *(run_id(*wanted) for wanted in needed)]
+    return [outputs.run(name).sent() for name in ids]
+
+
 def _prerequisites(items: Iterable[Item], item: Callable[[str, Any], Item]) -> Iterable[Item]:
     known: dict[str, Item] = {}
     for entry in items:
@@ -118,19 +134,26 @@ def _prerequisites(items: Iterable[Item], item: Callable[[str, Any], Item]) -> I
 
 
 def _inspect(
-    experiment: str, config: Any, outputs: Outputs, code: str, job_alive: JobAlive
+    experiment: str,
+    config: Any,
+    outputs: Outputs,
+    code: str,
+    job_alive: JobAlive,
+    trust_unknown: bool,
 ) -> Item:
     """Return a run with its state; RUNNING stands for every run that somebody still works on."""
     identifier = Point(experiment, config, {}).id
     run = outputs.run(identifier)
     status = run.status()
-    state, job = status.state, run.job()
-    if state in (State.QUEUED, State.RUNNING, State.INTERRUPTED):
-        busy = life(run, job_alive) in (Life.HELD, Life.WAITING)
-        state = State.RUNNING if busy else State.LOST
-    job = job if job and job_alive(job) else ""
+    state, job, unknown = status.state, run.job(), ""
+    if state in GOING:
+        found = life(run, job_alive)
+        unknown = job if trust_unknown and found is Life.UNKNOWN else ""
+        busy = found in (Life.HELD, Life.WAITING)
+        state = State.RUNNING if unknown or busy else State.LOST
+    job = job if job and not state.done and job_alive(job) else ""
     stale = state.done and run.provenance().get("code", code) != code
-    return Item(identifier, experiment, config, state, job, stale)
+    return Item(identifier, experiment, config, state, job, stale, unknown)
 
 
 def pack(items: Iterable[Item], profile: Profile, own: Path | None = None) -> list[list[Item]]:
@@ -166,14 +189,12 @@ def _queue(run: RunFolder) -> None:
         run.set_status(status.to(State.QUEUED, **anew), sync=False)
 
 
-def register(plan: Plan, outputs: Outputs) -> None:
+def register(plan: Plan, outputs: Outputs) -> dict[str, Path]:
     """Write the config of every run that goes out, mark it queued, and record the sweep.
 
-    A finished run that goes out again (`--force`) is moved aside first.
+    A finished run that goes out again (`--force`) is moved aside first; returns {run: where to}.
     """
-    for entry in plan.rest:
-        if entry.state.done:
-            outputs.put_aside(entry.id)
+    aside = {entry.id: outputs.put_aside(entry.id) for entry in plan.rest if entry.state.done}
     for entry in (*plan.first, *plan.rest):
         run = outputs.run(entry.id)
         run.register(entry.experiment, flatten(entry.config))
@@ -200,3 +221,4 @@ def register(plan: Plan, outputs: Outputs) -> None:
         "runs": [entry.id for entry in plan.points],
     }
     outputs.sweep(sweep.name).save(record, rows)
+    return aside

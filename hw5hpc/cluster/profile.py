@@ -52,6 +52,7 @@ class Profile(Resources):
     max_stops: int | None = None
     setup: list[str] = dataclasses.field(default_factory=list)
     slurm_conf: str | None = None
+    ask_seconds: int = 15
     wandb: dict[str, Any] = dataclasses.field(default_factory=dict)
     report: dict[str, Any] = dataclasses.field(default_factory=dict)
     prerequisites: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -60,6 +61,7 @@ class Profile(Resources):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_least(self, "max_parallel", 1)
+        check_least(self, "ask_seconds", 1)
         check_least(self, "max_crashes", 0)
         check_least(self, "max_stops", 0)
         check_least(self, "signal_seconds", 1)

@@ -1,6 +1,7 @@
 """Send a plan to Slurm: prerequisites, one array for the rest, and the report job after them."""
 
 import dataclasses
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from hw5hpc.cluster.freeze import freeze
 from hw5hpc.cluster.plan import Item, Plan, pack, register
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.node.job import ReportJob, TrainingJob
+from hw5hpc.node.known_jobs import sender as this_sender
 from hw5hpc.node.retry import Budget
-from hw5hpc.store import Outputs, RunFolder, State
+from hw5hpc.store import Outputs, RunFolder, Sent, State
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,13 @@ def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
     """Send what the plan holds; nothing stays in the queue when runs are refused.
 
     Raises:
-        SlurmError: sbatch refused a job that trains.
+        SlurmError: sbatch refused a job that trains; what `--force` had moved aside is back in its
+            place.
     """
-    register(plan, outputs)
+    aside = register(plan, outputs)
     code = freeze(outputs.sweep(plan.sweep.name).code, own=plan.sweep.own)
     sender = _Sender(plan, profile, outputs, code)
+    sender.who = this_sender()
     sent: list[str] = []
     try:
         first = sender.send(plan.first, profile.for_prerequisites(), ())
@@ -48,11 +52,15 @@ def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
     except (slurm.SlurmError, KeyboardInterrupt):
         slurm.cancel(sent)
         for item in (*plan.first, *plan.rest):
-            _back_to_lost(outputs.run(item.id))
+            if item.id in aside:
+                outputs.put_back(item.id, aside[item.id])
+            else:
+                _back_to_lost(outputs.run(item.id))
         raise
     report, problem = sender.send_report(_arrays([*first, *rest, *plan.waiting_for]))
     submission = Submission(first, rest, report, problem)
     record = dataclasses.asdict(submission) | {"time": time.time(), "code": code.name}
+    record |= {"id": sender.id, "user": sender.who.user, "cluster": sender.who.cluster}
     outputs.sweep(plan.sweep.name).add_submission(record)
     return submission
 
@@ -91,6 +99,7 @@ class _Sender:
     def __init__(self, plan: Plan, profile: Profile, outputs: Outputs, code: Any) -> None:
         self._sweep, self._own = outputs.sweep(plan.sweep.name), plan.sweep.own
         self._profile, self._outputs, self._code = profile, outputs, code
+        self.id, self.who = secrets.token_hex(4), Sent("")
 
     def executor(self, asked: Profile, after: Sequence[str]) -> sbatch.Executor:
         name = f"hw5hpc.{self._sweep.name}"
@@ -109,7 +118,8 @@ class _Sender:
         jobs = sbatch.submit(self.executor(asked, after), tasks, slurm.max_array_size())
         for job, group in zip(jobs, groups, strict=True):
             for item in group:
-                self._outputs.run(item.id).set_job(job, sync=False)
+                run = self._outputs.run(item.id)
+                run.set_job(job, self.who.user, self.who.cluster, sync=False)
         self._outputs.sync()
         return jobs
 
@@ -117,7 +127,9 @@ class _Sender:
         """Return the report job's id, or '' and why there is none: it never costs the runs."""
         asked, name = self._profile.for_report(), f"hw5hpc.{self._sweep.name}.report"
         executor = sbatch.make_executor(asked, self._sweep.logs, self._code, name, after)
-        task = ReportJob(self._outputs.root, self._sweep.name)
+        when = time.strftime("%Y-%m-%d %H:%M:%S")
+        words = f"the submission of {when} (jobs {', '.join(after)})"
+        task = ReportJob(self._outputs.root, self._sweep.name, self.id, words)
         try:
             return sbatch.submit(executor, [task], 1)[0], ""
         except slurm.SlurmError as error:

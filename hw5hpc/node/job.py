@@ -10,9 +10,12 @@ from typing import Any
 import submitit
 from submitit.helpers import DelayedSubmission
 
+from hw5hpc.errors import UserError
 from hw5hpc.node import deaths, requeue
 from hw5hpc.node.code import own_file
+from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.node.retry import Budget
+from hw5hpc.node.standing import note
 from hw5hpc.node.stop import StopFlag
 from hw5hpc.node.task import Task
 from hw5hpc.store import RunFolder, State
@@ -103,20 +106,31 @@ def _unfinished(states: Sequence[State]) -> bool:
 
 
 class ReportJob:
-    """The last job of a sweep: aggregate whatever has finished."""
+    """The last job of a sweep: aggregate whatever has finished.
 
-    def __init__(self, out: Path, sweep: str) -> None:
+    `submission` is the id of the submission that sent it, `words` say which one that was.
+    """
+
+    def __init__(self, out: Path, sweep: str, submission: str = "", words: str = "") -> None:
         self.out, self.sweep = str(out), sweep
+        self.submission, self.words = submission, words
 
     def __call__(self) -> str:
-        from hw5hpc.report.aggregate import aggregate
+        from hw5hpc.report.aggregate import Maker, aggregate
         from hw5hpc.store import Outputs
 
         outputs = Outputs(Path(self.out))
-        return str(aggregate(outputs, outputs.sweep(self.sweep)).index)
+        sweep = outputs.sweep(self.sweep)
+        try:
+            note(outputs, sweep, KnownJobs())
+        except (OSError, UserError):
+            log.exception("Slurm's word on the jobs is not known")
+        job = submitit.JobEnvironment().job_id
+        maker = Maker(f"Made by job {job}, the report of {self.words}.", self.submission)
+        return str(aggregate(outputs, sweep, maker).index)
 
     def checkpoint(self) -> DelayedSubmission:
-        return DelayedSubmission(ReportJob(Path(self.out), self.sweep))
+        return DelayedSubmission(ReportJob(Path(self.out), self.sweep, self.submission, self.words))
 
 
 def _hand_back(warning: int) -> None:

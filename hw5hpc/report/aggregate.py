@@ -1,7 +1,8 @@
 """Write a sweep's report from whatever has finished so far."""
 
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hw5hpc.report import markdown, page, render, spreadsheet
@@ -22,7 +23,15 @@ class ReportResult:
     missing: tuple[str, ...]
 
 
-def aggregate(outputs: Outputs, sweep: SweepFolder) -> ReportResult:
+@dataclass(frozen=True)
+class Maker:
+    """What made a report: a sentence for the page, and the id of the submission that it ends."""
+
+    words: str = "Made by hand, not by a submission's report job."
+    submission: str = ""
+
+
+def aggregate(outputs: Outputs, sweep: SweepFolder, maker: Maker | None = None) -> ReportResult:
     """Write the report: tables, figures, the summary, and the page last.
 
     Raises:
@@ -50,7 +59,9 @@ def aggregate(outputs: Outputs, sweep: SweepFolder) -> ReportResult:
     summary = summarise(tables, shown, undrawn)
     files.write_text(sweep.report / "summary.md", markdown.text(summary))
     index = sweep.report / "index.html"
-    files.write_text(index, page.html(summary, drawn))
+    maker = maker or Maker()
+    files.write_text(index, page.html(summary, drawn, maker.words))
+    sweep.set_report_origin({**asdict(maker), "time": time.time()})
     return ReportResult(index, summary.figures, summary.missing)
 
 

@@ -23,8 +23,22 @@ from hw5hpc.tracking.memory import url_of
 
 # A run whose folder was deleted, and one whose files contradict each other, are in no State.
 MISSING, DAMAGED = "missing", "damaged"
+# What a run is in while its own files cannot say whether its job is still there.
+GOING = (State.QUEUED, State.RUNNING, State.INTERRUPTED)
 TIMES = ("seconds", "train_seconds", "step_ms")
 METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class _News:
+    """What Slurm said of a run's job, and when (seconds since 1970)."""
+
+    when: float
+    said: Mapping[str, str]
+
+    def is_of(self, job: str, updated: float) -> bool:
+        """Whether it is about this job, and newer than the run's own word."""
+        return self.said.get("job") == job and self.when >= updated
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,9 @@ def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
     record = safe_value(sweep.load())
     points = _points(sweep)
     runs = [str(run) for run in record.get("runs", [])]
-    read = [_read(outputs.run(run), points.get(run, {})) for run in runs]
+    when, said = sweep.standing()
+    news = {run: _News(when, safe_value(one)) for run, one in said.items()}
+    read = [_read(outputs.run(run), points.get(run, {}), news.get(run)) for run in runs]
     keys = tuple(dict.fromkeys(key for one in read for key in one.config))
     origins = [one.origin for one in read if one.origin]
     tables = Tables(
@@ -123,20 +139,20 @@ def _value(text: str | None) -> Any:
     return text
 
 
-def _read(run: RunFolder, point: Mapping[str, Any]) -> _Read:
+def _read(run: RunFolder, point: Mapping[str, Any], news: _News | None) -> _Read:
     """Read a run; a file that cannot be read at all counts as damage, never as an error."""
     if not run.path.is_dir():
         return _Read(run.id, MISSING, "its folder is not there", point)
     try:
-        return _read_folder(run, point)
+        return _read_folder(run, point, news)
     except OSError as error:
         said = str(error) if isinstance(error, StoreError) else f"cannot be read: {error.strerror}"
         return _Read(run.id, DAMAGED, said.replace(f"{run.path}/", ""), point)
 
 
-def _read_folder(run: RunFolder, point: Mapping[str, Any]) -> _Read:
+def _read_folder(run: RunFolder, point: Mapping[str, Any], news: _News | None) -> _Read:
     config, problem = _config(run, point)
-    state, reason, result = _state(run)
+    state, reason, result = _state(run, news)
     damaged = run.damage() if state in (State.FINISHED, State.DIVERGED) else {}
     rows, unread = _looks(run)
     provenance = safe_value(run.provenance())
@@ -201,13 +217,15 @@ def _named(error: StoreError) -> str:
     return f"{Path(path).name}: {problem}"
 
 
-def _state(run: RunFolder) -> tuple[str, str, Mapping[str, Any]]:
+def _state(run: RunFolder, news: _News | None) -> tuple[str, str, Mapping[str, Any]]:
     """Return (state, reason, result); a result of another format is named, never used."""
     try:
         result = safe_value(run.result() or {})
     except StoreError as error:
         return DAMAGED, _named(error), {}
     status = run.status()
+    if news and status.state in GOING and news.is_of(run.job(), status.updated):
+        return str(news.said.get("state")), str(news.said.get("reason")), result
     reason = str(status.reason or result.get("reason") or "").replace(f"{run.path}/", "")
     if status.state is State.NEW and not reason:
         reason = "not started"

@@ -3,7 +3,7 @@
 from hw5hpc.store.claim import Claim, JobAlive, Life, claim, holder, life, tidy
 from hw5hpc.store.files import StoreError
 from hw5hpc.store.outputs import Outputs, SweepFolder
-from hw5hpc.store.run import RunFolder
+from hw5hpc.store.run import RunFolder, Sent
 from hw5hpc.store.state import State, Status
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Life",
     "Outputs",
     "RunFolder",
+    "Sent",
     "State",
     "Status",
     "StoreError",

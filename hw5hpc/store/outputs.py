@@ -14,7 +14,7 @@ from typing import Any
 
 from hw5hpc.store import files
 from hw5hpc.store.files import StoreError
-from hw5hpc.store.run import RunFolder
+from hw5hpc.store.run import RunFolder, Sent
 
 # A name of a folder below runs/, and never a way out of it.
 RUN_ID = re.compile(r"\w[\w.-]{0,63}")
@@ -112,6 +112,40 @@ class SweepFolder:
             raise StoreError(files.describe(self.submissions_path, error)) from error
         return [row for row in rows if isinstance(row, dict) and _is_submission(row)]
 
+    def last_sent(self) -> list[Sent]:
+        """Return the jobs of the last submission, the report last."""
+        rows = self.submissions()
+        if not rows:
+            return []
+        who = [str(rows[-1].get(key, "")) for key in ("user", "cluster")]
+        jobs = [*rows[-1]["first"], *rows[-1]["rest"], rows[-1]["report"]]
+        return [Sent(job, *who) for job in jobs]
+
+    def set_standing(self, runs: Mapping[str, Mapping[str, str]]) -> None:
+        """Keep what Slurm said last of runs that do not go on: {run: {job, state, reason}}."""
+        self.check_folders()
+        files.write_json(self.path / "standing.json", {"time": time.time(), "runs": dict(runs)})
+
+    def standing(self) -> tuple[float, dict[str, dict[str, str]]]:
+        """Return when Slurm was asked last (seconds since 1970, 0: never), and what it said."""
+        try:
+            record: Any = files.read_json(self.path / "standing.json")
+            return float(record["time"]), {k: dict(v) for k, v in record["runs"].items()}
+        except (OSError, TypeError, ValueError, KeyError, AttributeError):
+            return 0.0, {}
+
+    def set_report_origin(self, record: Mapping[str, Any]) -> None:
+        """Note, once the page is written, which submission made it."""
+        files.write_json(self.report / "made.json", dict(record))
+
+    def report_origin(self) -> dict[str, Any]:
+        """Return that note, {} where there is none."""
+        try:
+            record = files.read_json(self.report / "made.json")
+        except OSError:
+            return {}
+        return record if isinstance(record, dict) else {}
+
 
 def _is_submission(row: Mapping[str, Any]) -> bool:
     jobs = [row.get("first"), row.get("rest")]
@@ -166,12 +200,19 @@ class Outputs:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def put_aside(self, run_id: str) -> None:
-        """Move a run's folder out of the way, to runs/replaced/; nothing is deleted."""
+    def put_aside(self, run_id: str) -> Path:
+        """Move a run's folder out of the way, to runs/replaced/, and return where it is now."""
         target = self.root / "runs" / "replaced" / f"{run_id}-{time.time_ns()}"
         files.refuse_links(self.root, target.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
         self.run(run_id).path.rename(target)
+        return target
+
+    def put_back(self, run_id: str, aside: Path) -> None:
+        """Undo `put_aside`; what was begun in its place is moved aside instead."""
+        if self.run(run_id).path.exists():
+            self.put_aside(run_id)
+        aside.rename(self.run(run_id).path)
 
     def sweep(self, name: str) -> SweepFolder:
         return SweepFolder(self.root / "sweeps" / name)

@@ -5,7 +5,7 @@ import errno
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,15 @@ JOB = re.compile(r"[\w.+-]{1,64}")
 PASSING = re.compile(
     r"reserve|checkpoint(\.previous)?\.pt|claim\.json|claim\.lock|\..*\.tmp|\.claim\..*\.heir"
 )
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A Slurm job, who sent it, and to which cluster; '' for what is not known."""
+
+    job: str
+    user: str = ""
+    cluster: str = ""
 
 
 class RunFolder:
@@ -119,20 +128,26 @@ class RunFolder:
     def free_room(self) -> None:
         files.discard(self._reserve)
 
-    def set_job(self, job: str, sync: bool = True) -> None:
+    def set_job(self, job: str, user: str = "", cluster: str = "", sync: bool = True) -> None:
         """Remember the Slurm job that was sent for this run (only submitters write this file).
 
         A run that was never begun is queued from here on. Without `sync` the caller syncs.
         """
-        files.write_json(self.path / "job.json", {"job": job}, sync)
+        record = {key: value for key, value in asdict(Sent(job, user, cluster)).items() if value}
+        files.write_json(self.path / "job.json", record, sync)
         if not os.path.lexists(self.path / "status.json"):
             # Its worker may write one at this moment, which has the later word.
             files.write_new_json(self.path / "status.json", asdict(Status().to(State.QUEUED)))
 
     def job(self) -> str:
         """Return the Slurm job sent last for this run, or ''."""
-        job = self._record("job.json")[0].get("job")
-        return job if isinstance(job, str) and JOB.fullmatch(job) else ""
+        return self.sent().job
+
+    def sent(self) -> Sent:
+        """Return the Slurm job sent last for this run, and who sent it where."""
+        raw, _ = self._record("job.json")
+        job, *who = (str(raw.get(key, "")) for key in ("job", "user", "cluster"))
+        return Sent(job, *who) if JOB.fullmatch(job) else Sent("")
 
     def add_metrics(self, row: Mapping[str, float]) -> None:
         files.append_json_line(self.metrics_path, dict(row))
