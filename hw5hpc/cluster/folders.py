@@ -52,7 +52,7 @@ def find(out: Path, word: str) -> tuple[Outputs, SweepFolder]:
     try:
         return _find(outputs, word)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise StoreError(f"{outputs.root}: no sweep {brief(word)}: {reason}") from error
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hw5hpc.errors import UserError
+from hw5hpc.experiments import headline_of
 from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.node.standing import JobWords, checked, keep
 from hw5hpc.store import JobAlive, Outputs, State, Status, SweepFolder
@@ -67,7 +68,7 @@ def standings(
     job_words: JobWords = lambda job: "",
 ) -> list[Standing]:
     """Return one row a point: run folders and heartbeats first, Slurm only for what they lack."""
-    headline = str(sweep.load().get("headline", ""))
+    headline = headline_of(sweep.load())
     rows = []
     for row in sweep.points():
         run = outputs.run(row.pop("run"))

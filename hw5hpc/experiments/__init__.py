@@ -69,6 +69,12 @@ def find(name: str, file: Path | None = None) -> Entry:
     return Entry(config, code, names[own.HEADLINE] or "", names[own.RUNS_PER_TASK] or 1)
 
 
+def headline_of(sweep: Mapping[str, Any]) -> str:
+    """Return the headline metric of a recorded sweep; earlier versions did not record it."""
+    entry = EXPERIMENTS.get(str(sweep.get("experiment")))
+    return str(sweep.get("headline") or (entry.headline if entry else ""))
+
+
 def schemas(file: Path | None = None) -> dict[str, type]:
     """Return {experiment: its config class}, with the user's own in `file`.
 

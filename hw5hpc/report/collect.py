@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from hw5hpc.experiments import EXPERIMENTS
+from hw5hpc.experiments import headline_of
 from hw5hpc.report.looks import with_steps_to_cover
 from hw5hpc.report.tables import Arrays, Origin, Tables
 from hw5hpc.store import Outputs, RunFolder, State, StoreError, SweepFolder
@@ -83,18 +83,13 @@ def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
         source="; ".join(dict.fromkeys(one.source for one in read if one.source)),
         config_keys=keys,
         class_names=next((one.class_names for one in read if one.class_names), ()),
-        headline=str(record.get("headline") or _headline(str(record.get("experiment")))),
+        headline=headline_of(record),
         commits=tuple(dict.fromkeys(o.commit for o in origins if o.commit)),
         origins={one.run: (one.origin, one.job) for one in read if one.origin},
         links={one.run: _links(outputs.run(one.run), sweep, one.job) for one in read},
         mirror=safe(mode_at_submission(sweep)),
     )
     return with_steps_to_cover(tables)
-
-
-def _headline(experiment: str) -> str:
-    """The headline metric, which sweeps of earlier versions did not record."""
-    return EXPERIMENTS[experiment].headline if experiment in EXPERIMENTS else ""
 
 
 def _links(run: RunFolder, sweep: SweepFolder, job: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hw5hpc.errors import UserError
-from hw5hpc.experiments import rebuild
+from hw5hpc.experiments import headline_of, rebuild
 from hw5hpc.report.aggregate import aggregate
 from hw5hpc.report.collect import collect
 from hw5hpc.report.figures import FIGURES
@@ -102,7 +102,7 @@ def content(outputs: Outputs, sweep: SweepFolder) -> Content:
         facts={f"runs {state}": count for state, count in summary.states.items()},
         verdicts=[(one.sentence, one.verdict, one.numbers) for one in summary.verdicts],
         means=Table(columns, rows),
-        metrics=_headline_first(str(sweep.load().get("headline", "")), curves),
+        metrics=_headline_first(headline_of(sweep.load()), curves),
         pictures=_pictured(tables),
         figures={name: sweep.report / f"{name}.png" for name in drawn},
         files=files,
