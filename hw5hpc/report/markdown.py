@@ -32,8 +32,19 @@ def text(summary: Summary) -> str:
 
 
 def _claims(summary: Summary) -> list[str]:
-    rows = [(one.sentence, one.verdict, one.numbers) for one in summary.verdicts]
-    return ["## Claims\n\n" + _table(["claim", "verdict", "numbers"], rows)] if rows else []
+    ours = [
+        (one.sentence, one.verdict, one.numbers) for one in summary.verdicts if not one.original
+    ]
+    theirs = [
+        (one.sentence, one.original, one.verdict, one.numbers)
+        for one in summary.verdicts
+        if one.original
+    ]
+    parts = ["## Claims\n\n" + _table(["claim", "verdict", "numbers"], ours)] if ours else []
+    if theirs:
+        header = ["statement", "the original", "verdict", "ours"]
+        parts.append("## The original homework's statements\n\n" + _table(header, theirs))
+    return parts
 
 
 def _missing(summary: Summary) -> list[str]:

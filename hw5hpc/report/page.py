@@ -84,7 +84,8 @@ def html(summary: Summary, drawn: Sequence[Drawn] = (), made: str = "") -> str:
         finding=headline(summary),
         key=figures.get(key),
         contents=_contents(summary, missing),
-        cards=[_card(one, summary) for one in summary.verdicts],
+        cards=[_card(one, summary) for one in summary.verdicts if not one.original],
+        originals=[_card(one, summary) for one in summary.verdicts if one.original],
         means=_words("Means by setting", *means_table(summary.tables)),
         figures=[figures[name] for name in figures if name != key],
         missing=missing,
@@ -129,7 +130,8 @@ def _states(summary: Summary) -> str:
 
 def _contents(summary: Summary, missing: Sequence[object]) -> dict[str, str]:
     places = {
-        "claims": ("Claims", summary.verdicts),
+        "claims": ("Claims", [one for one in summary.verdicts if not one.original]),
+        "originals": ("The original", [one for one in summary.verdicts if one.original]),
         "results": ("Means by setting", True),
         "figures": ("Figures", summary.figures),
         "missing": ("Missing", missing),
@@ -150,6 +152,8 @@ def _card(one: Verdict, summary: Summary) -> dict[str, str]:
         "numbers": one.numbers,
         "finding": one.finding,
         "settle": one.settle,
+        "original": one.original,
+        "rule": one.rule,
         "figure": proof,
         "figure_title": FIGURES[proof].title if proof else "",
     }
