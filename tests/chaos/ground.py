@@ -47,6 +47,12 @@ def slurm(*words: str) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
+def jobs_named(prefix: str) -> list[str]:
+    """Our jobs whose name begins so; each submission adds a word of its own to it."""
+    rows = [row.split() for row in slurm("squeue", "--me", "-h", "-o", "%F %j").splitlines()]
+    return sorted({job for job, name in rows if name.startswith(prefix)})
+
+
 def cluster(*words: str) -> str:
     done = subprocess.run(["bash", str(CLUSTER), *words], capture_output=True, text=True)
     if done.returncode != 0:
@@ -95,8 +101,7 @@ class Ground:
 
     def __exit__(self, *details: object) -> None:
         for sweep in self.sweeps:
-            slurm("scancel", "--me", "--name", f"hw5hpc.{sweep.stem}")
-            slurm("scancel", "--me", "--name", f"hw5hpc.{sweep.stem}.report")
+            slurm("scancel", *(jobs_named(f"hw5hpc.{sweep.stem}.") or ["0"]))
         wait_for(lambda: not slurm("squeue", "--me", "-h", "-t", "completing", "-o", "%i"), 30)
         subprocess.run(["umount", "--lazy", str(self.disk)], check=False)
 
@@ -114,8 +119,8 @@ class Ground:
     def submit(self, sweep: Path) -> bool:
         """Submit what is missing or failed; return whether Slurm was there to take it."""
         # Of several reports that wait, the last one is enough.
-        waiting = ["--state=PENDING", "--name", f"hw5hpc.{sweep.stem}.report"]
-        slurm("scancel", "--me", *waiting)
+        waiting = jobs_named(f"hw5hpc.{sweep.stem}.report.")
+        slurm("scancel", "--state=PENDING", *(waiting or ["0"]))
         job = self.start(sweep, "--cluster", "dev", "--retry-failed", "--out", str(self.out))
         said, _ = job.communicate(timeout=300)
         if "Traceback" in said:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def sweep(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def cluster(dev_cluster: Path) -> Iterator[None]:
     yield
-    subprocess.run(["scancel", "--me", "--name", "hw5hpc.tiny"], capture_output=True)
+    subprocess.run(["scancel", *(training_jobs() or ["0"])], capture_output=True)
 
 
 def submit(
@@ -52,6 +53,13 @@ def queue() -> list[str]:
         ["squeue", "--me", "-h", "-r", "-o", "%j"], capture_output=True, text=True
     )
     return [name for name in shown.stdout.split() if name.startswith("hw5hpc.tiny")]
+
+
+def training_jobs() -> list[str]:
+    """Return the ids of what trains; each submission adds a word of its own to the name."""
+    shown = subprocess.run(["squeue", "--me", "-h", "-o", "%i %j"], capture_output=True, text=True)
+    rows = [line.split() for line in shown.stdout.splitlines()]
+    return [job for job, name in rows if re.fullmatch(r"hw5hpc\.tiny\.[0-9a-f]{8}", name)]
 
 
 def states(sweep: Path) -> list[str]:
@@ -97,8 +105,7 @@ def test_a_dry_run_touches_nothing(sweep: Path) -> None:
 
 
 def test_a_partition_that_does_not_exist_shows_sbatchs_words(sweep: Path) -> None:
-    sweep.write_text(SWEEP.replace("{time:", "{partition: nowhere, time:"))
-    done = submit(sweep)
+    done = submit(sweep, "cluster.partition=nowhere")
     assert done.returncode == 2
     assert "invalid partition" in done.stderr.lower()
     assert not (sweep.parent / "out").exists()
@@ -133,7 +140,7 @@ def test_an_edit_while_the_job_waits_changes_nothing(sweep: Path, tmp_path: Path
 def test_arrays_are_split_at_the_clusters_limit(
     sweep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hw5hpc.cluster import slurm
+    from hw5hpc.cluster import sbatch, slurm
 
     assert slurm.max_array_size() >= 2
     sent: list[int] = []
@@ -141,11 +148,11 @@ def test_arrays_are_split_at_the_clusters_limit(
     class Recorder:
         folder = sweep.parent / "logs"
 
-        def submit_array(self, tasks: list[object]) -> list[object]:
+        def send(self, tasks: list[object]) -> list[str]:
             sent.append(len(tasks))
-            return [type("Job", (), {"job_id": f"{len(sent)}_{i}"}) for i in range(len(tasks))]
+            return [f"{len(sent)}_{i}" for i in range(len(tasks))]
 
-    ids = slurm.submit(Recorder(), [object()] * 5, largest=2)  # type: ignore[arg-type]
+    ids = sbatch.submit(Recorder(), [object()] * 5, largest=2)  # type: ignore[arg-type]
     assert sent == [2, 2, 1]
     assert len(ids) == 5
 
@@ -161,9 +168,7 @@ def test_a_cancelled_job_is_lost_and_goes_out_again(sweep: Path) -> None:
         return sum("loss_generator" in path.read_text() for path in files) == 1
 
     wait_until(training)
-    subprocess.run(
-        ["scancel", "--me", "--signal=KILL", "--full", "--name", "hw5hpc.tiny"], check=True
-    )
+    subprocess.run(["scancel", "--signal=KILL", "--full", *training_jobs()], check=True)
     wait_until(lambda: not queue())
     shown = subprocess.run(
         [sys.executable, str(ROOT / "jobs/status.py"), "tiny", "--cluster", "dev",
@@ -188,7 +193,7 @@ def test_a_requeued_run_ends_bit_identical(sweep: Path, tmp_path: Path) -> None:
         return any("loss_generator" in path.read_text() for path in runs.glob("*/metrics.jsonl"))
 
     wait_until(training)
-    subprocess.run(["scancel", "--me", "--signal=USR2", "--name", "hw5hpc.tiny"], check=True)
+    subprocess.run(["scancel", "--signal=USR2", *training_jobs()], check=True)
     wait_until(lambda: "interrupted" in states(sweep), 60)
     assert submit(other, *words, "--wait").returncode == 0
     wait_until(lambda: not queue(), 240)

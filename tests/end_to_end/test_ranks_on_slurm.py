@@ -28,7 +28,11 @@ LONG = SWEEP.replace("epochs: 2", "epochs: 100000").replace("[0, 5]", "[0]")
 @pytest.fixture(autouse=True)
 def cluster(dev_cluster: Path) -> Iterator[None]:
     yield
-    subprocess.run(["scancel", "--me", "--name", "hw5hpc.wide"], capture_output=True)
+    # Each submission adds a word of its own to the name.
+    words = ["squeue", "--me", "-h", "-o", "%i %j"]
+    shown = subprocess.run(words, capture_output=True, text=True).stdout.splitlines()
+    mine = [line.split()[0] for line in shown if " hw5hpc.wide." in line]
+    subprocess.run(["scancel", *(mine or ["0"])], capture_output=True)
 
 
 @pytest.fixture

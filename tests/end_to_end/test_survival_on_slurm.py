@@ -99,8 +99,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 180) -> None:
 @pytest.fixture
 def site(dev_cluster: Path, tmp_path: Path) -> Iterator[Site]:
     yield Site(tmp_path)
-    for name in (NAME, f"{NAME}.report"):
-        subprocess.run(["scancel", "--me", "--name", name], capture_output=True)
+    subprocess.run(["scancel", *(queue() or ["0"])], capture_output=True)
     wait_until(lambda: not queue())
 
 
