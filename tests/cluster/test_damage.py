@@ -32,7 +32,9 @@ OF_A_RUN = [
     "result.json", "job.json", "claim.json", "claim.lock", "reserve", "checkpoint.pt",
     "checkpoint.previous.pt", "artifacts", "artifacts/weights.pt", "artifacts/samples.00001.npy",
 ]  # fmt: skip
-OF_A_SWEEP = ["sweep.json", "points.csv", "submissions.jsonl", "report"]
+OF_A_SWEEP = [
+    "sweep.json", "points.csv", "submissions.jsonl", "report", "standing.json", "report/made.json",
+]  # fmt: skip
 NOBODY = 65534
 
 
@@ -164,6 +166,8 @@ def template(folder: Path, sweep: Sweep) -> Path:
     os.utime(run.claim_path, (0, 0))
     submission = {"first": [], "rest": ["7_0"], "report": "8", "time": 0.0, "code": "code"}
     outputs.sweep("test").add_submission(submission)
+    outputs.sweep("test").set_standing({run.id: {"job": "7_0", "state": "lost", "reason": "gone"}})
+    outputs.sweep("test").set_report_origin({"submission": "a", "time": 0.0})
     return folder / "template"
 
 
@@ -186,6 +190,7 @@ def look(outputs: Outputs) -> list[str]:
         assert follow.table(rows, follow.summary(rows)).row_count == 3
     with contextlib.suppress(UserError):
         folder.submissions()
+    folder.report_origin()
     try:
         tables = collect(outputs, folder)
     except UserError:

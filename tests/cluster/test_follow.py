@@ -29,7 +29,8 @@ def prepare(outputs: Outputs, count: int = 1) -> tuple[SweepFolder, list[RunFold
         run.create("ring", {"seed": 0})
     sweep = outputs.sweep("test")
     rows = [{"run": run.id, "seed": index} for index, run in enumerate(runs)]
-    record = {"name": "test", "experiment": "ring", "swept": ["seed"], "report": []}
+    record = {"name": "test", "experiment": "ring", "swept": ["seed"], "report": [],
+              "headline": "modes_covered"}  # fmt: skip
     sweep.save({**record, "runs": [run.id for run in runs]}, rows)
     return sweep, runs
 
