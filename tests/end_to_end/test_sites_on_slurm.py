@@ -194,7 +194,9 @@ def executor(site: Site, tmp_path: Path) -> sbatch.Executor:
     return sbatch.make_executor(profile, logs, ROOT, f"hw5hpc.{tmp_path.name}-seed=0,1")
 
 
-@pytest.mark.parametrize("habit", [BARE_ID, UNREADABLE, LOST])
+@pytest.mark.parametrize(
+    "habit", [BARE_ID, UNREADABLE, LOST], ids=["bare id", "unreadable", "lost"]
+)
 def test_jobs_whose_answer_is_odd_or_lost_are_found_and_run(
     site: Site, executor: sbatch.Executor, tmp_path: Path, habit: str
 ) -> None:
