@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import os
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -85,7 +86,7 @@ def main() -> int:
     name = args.cluster or profiles.default_name()
     profile = profiles.load(name, sweep.cluster, args.sweep, words=words)
     sweep = dataclasses.replace(sweep, wandb=mirror(sweep, profile))
-    out = "" if args.out == Path("outputs") else f" --out {args.out}"
+    out = "" if args.out == Path("outputs") else f" --out {shlex.quote(str(args.out))}"
     out += f" --cluster {args.cluster}" if args.cluster else ""
     request = Request(
         sweep, profile, Outputs(args.out), f"{sweep.name}{out}",

@@ -24,7 +24,7 @@ REPLACES = {
     "mem_per_cpu_gb": ("mem_gb",),
     "gpus_per_node": ("tasks_per_node",),
 }
-# What sbatch is told in any case, and the key that decides it; '' where none does.
+# What a profile decides by a key of its own; '' where no profile can decide it.
 OWN_OPTIONS = {
     "time": "time", "nodes": "nodes", "ntasks": "tasks_per_node",
     "ntasks-per-node": "tasks_per_node", "cpus-per-task": "cpus_per_task", "mem": "mem_gb",
@@ -34,9 +34,8 @@ OWN_OPTIONS = {
     "licenses": "licenses", "mail-user": "mail_user", "mail-type": "mail_type", "nice": "nice",
     "signal": "signal_seconds", "array": "max_parallel", "job-name": "", "output": "", "error": "",
     "input": "", "open-mode": "", "requeue": "", "no-requeue": "", "dependency": "", "wait": "",
-    "parsable": "", "test-only": "", "wrap": "", "chdir": "", "clusters": "", "hold": "",
-    "export": "", "export-file": "", "begin": "", "uid": "", "gid": "", "help": "", "version": "",
-    "usage": "", "quiet": "", "kill-on-invalid-dep": "",
+    "parsable": "", "test-only": "", "wrap": "", "chdir": "", "clusters": "", "help": "",
+    "version": "", "usage": "", "quiet": "",
 }  # fmt: skip
 Made = TypeVar("Made", bound="Resources")
 
@@ -171,7 +170,7 @@ def _check_options(resources: Resources) -> None:
             raise FieldError("sbatch", f"takes sbatch's long options as keys, got {brief(name)}")
         if name in OWN_OPTIONS:
             key = OWN_OPTIONS[name]
-            remedy = f"use the key {key!r}" if key else "it is set for every job already"
+            remedy = f"use the key {key!r}" if key else "it is the same for every job"
             raise FieldError("sbatch", f"takes no {name!r}: {remedy}")
         if name == "gres" and resources.gpu_request == "gres" and resources.gpus_per_node:
             raise FieldError("sbatch", "takes no 'gres' beside gpu_request: gres, which sets it")

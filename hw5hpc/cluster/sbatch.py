@@ -36,7 +36,8 @@ class Executor(submitit.SlurmExecutor):
 
     def __init__(self, profile: Profile, folder: Path, name: str) -> None:
         super().__init__(folder=folder, max_num_timeout=UNLIMITED)
-        self.base_name, self.options = name, profile.options()
+        # squeue --name takes a list with commas, which sweeps have in their names.
+        self.base_name, self.options = name.replace(",", "+"), profile.options()
 
     def text(self, tasks: int, job_name: str) -> str:
         """Return the batch script for so many tasks, an array where they are several."""
@@ -104,7 +105,7 @@ def read_id(answer: str) -> str:
     >>> read_id("Submitted batch job 12 on cluster a"), read_id("12;a"), read_id("12 tasks")
     ('12', '12', '')
     """
-    sentence = re.search(r"\bjob (\d+)\b", answer)
+    sentence = re.search(r"^\s*Submitted batch job (\d+)\b", answer, re.MULTILINE)
     alone = re.search(r"^\s*(\d+)(;\S*)?\s*$", answer, re.MULTILINE)
     found = sentence or alone
     return found[1] if found else ""

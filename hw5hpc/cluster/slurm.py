@@ -49,7 +49,8 @@ def _ping() -> None:
         done = subprocess.run(words, capture_output=True, text=True, timeout=60, env=environment())
     except subprocess.TimeoutExpired as error:
         raise SlurmError("scontrol ping did not answer within 60 s") from error
-    if not re.search(r"\bis UP\b", done.stdout):
+    # Older ones say it of two at once: "are UP/DOWN".
+    if not re.search(r"\b(is|are) (\w+/)?UP\b", done.stdout):
         raise SlurmError(said("scontrol", done.stderr, done.stdout, done.returncode))
 
 
@@ -76,7 +77,8 @@ def said(program: str, stderr: str, stdout: str, status: int) -> str:
     plain = [line.removeprefix(f"{program}: ").removeprefix("error: ") for line in lines]
     if not plain:
         return f"{program}: exit status {status}"
-    return f"{program}: " + "\n  ".join(plain[:MOST_LINES])
+    more = [f"... and {len(plain) - MOST_LINES} lines more"] if len(plain) > MOST_LINES else []
+    return f"{program}: " + "\n  ".join([*plain[:MOST_LINES], *more])
 
 
 def user() -> str:

@@ -100,7 +100,7 @@ def test_what_sites_ask_for_has_a_key(mine: Mine, text: str, option: str, value:
     ("text", "words"),
     [
         ("sbatch: {mem: 3G}", "takes no 'mem': use the key 'mem_gb'"),
-        ("sbatch: {job-name: x}", "takes no 'job-name': it is set for every job already"),
+        ("sbatch: {job-name: x}", "takes no 'job-name': it is the same for every job"),
         ("sbatch: {Comment: x}", "takes sbatch's long options as keys, got 'Comment'"),
         ("sbatch: {comment: [a]}", "takes one value for 'comment'"),
         ('sbatch: {comment: ""}', "takes printable text for 'comment'"),

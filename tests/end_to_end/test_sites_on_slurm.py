@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -53,6 +54,10 @@ exec {real} "$@"
 BACKUP_DOWN = """
 [[ $1 != ping ]] || { echo "Slurmctld(primary) at a is UP"; echo "Slurmctld(backup) at b is DOWN"
   exit 1; }
+exec {real} "$@"
+"""
+OLD_BACKUP_DOWN = """
+[[ $1 != ping ]] || { echo "Slurmctld(primary/backup) at a/b are UP/DOWN"; exit 0; }
 exec {real} "$@"
 """
 ALL_DOWN = """
@@ -153,8 +158,9 @@ def test_memory_can_be_left_out_of_the_request(site: Site, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("program", "habit"), [("squeue", OLD_SQUEUE), ("scontrol", BACKUP_DOWN)]
-)  # fmt: skip
+    ("program", "habit"),
+    [("squeue", OLD_SQUEUE), ("scontrol", BACKUP_DOWN), ("scontrol", OLD_BACKUP_DOWN)],
+)
 def test_old_commands_and_a_backup_that_is_down_do_no_harm(
     site: Site, tmp_path: Path, program: str, habit: str
 ) -> None:
@@ -185,10 +191,12 @@ def executor(site: Site, tmp_path: Path) -> sbatch.Executor:
     profile = Profile(partition="main", mem_gb=1, cpus_per_task=1, time="5", gpus_per_node=0)
     logs = tmp_path / "logs"
     logs.mkdir()
-    return sbatch.make_executor(profile, logs, ROOT, f"hw5hpc.{tmp_path.name}")
+    return sbatch.make_executor(profile, logs, ROOT, f"hw5hpc.{tmp_path.name}-seed=0,1")
 
 
-@pytest.mark.parametrize("habit", [BARE_ID, UNREADABLE, LOST])
+@pytest.mark.parametrize(
+    "habit", [BARE_ID, UNREADABLE, LOST], ids=["bare id", "unreadable", "lost"]
+)
 def test_jobs_whose_answer_is_odd_or_lost_are_found_and_run(
     site: Site, executor: sbatch.Executor, tmp_path: Path, habit: str
 ) -> None:
@@ -207,7 +215,7 @@ def test_where_nobody_knows_the_name_is_told(
 ) -> None:
     site("sbatch", NOTHING_TAKEN)
     monkeypatch.setattr(sbatch, "SEARCH_SECONDS", 0.0)
-    name = re.escape(f"hw5hpc.{tmp_path.name}.")
+    name = re.escape(f"hw5hpc.{tmp_path.name}-seed=0+1.")
     told = rf"contact slurm controller\n  jobs named {name}\w+ may be queued .*squeue -u .*scancel"
     with pytest.raises(SlurmError, match=told):
         executor.send([os.getpid])
@@ -253,6 +261,8 @@ def test_blanks_quotes_and_umlauts_in_the_path_are_fine(site: Site, tmp_path: Pa
     done = submit(tmp_path, "--wait", out=out)
     assert done.returncode == 0, done.stdout + done.stderr
     folder = tmp_path / out / "sweeps" / tmp_path.name
+    watch = next(line for line in done.stdout.splitlines() if line.startswith("  watch:"))
+    assert str(tmp_path / out) in shlex.split(watch)
     assert (folder / "report" / "index.html").exists()
     assert len(list((folder / "logs").glob("*_log.out"))) == 3
 
