@@ -93,16 +93,6 @@ def max_array_size() -> int:
     return 1001
 
 
-class Queue:
-    """The user's jobs as squeue saw them at one moment."""
-
-    def __init__(self) -> None:
-        self._jobs = set(_run(["squeue", "--me", "-h", "-r", "-o", "%i"]).split())
-
-    def alive(self, job: str) -> bool:
-        return job in self._jobs or any(known.startswith(f"{job}_") for known in self._jobs)
-
-
 def preflight(profile: Profile, out: Path) -> None:
     """Ask Slurm, before anything is sent, whether it would take such a job.
 
