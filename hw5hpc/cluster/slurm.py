@@ -98,17 +98,6 @@ def max_array_size() -> int:
     return 1001
 
 
-class Queue:
-    """The user's jobs as squeue saw them at one moment."""
-
-    def __init__(self) -> None:
-        # Older ones do not know --me.
-        self._jobs = set(run(["squeue", "-u", user(), "-h", "-r", "-o", "%i"]).split())
-
-    def alive(self, job: str) -> bool:
-        return job in self._jobs or any(known.startswith(f"{job}_") for known in self._jobs)
-
-
 def check_folder(folder: Path) -> None:
     """Refuse a folder whose name Slurm would not write logs under as it stands.
 

@@ -14,7 +14,8 @@ OWN = "own"
 
 def sources(root: Path = ROOT, own: Path | None = None) -> dict[str, Path]:
     """Return {path within a frozen copy: file}, `own` being a user's own experiment."""
-    files = sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
+    found = (path for package in PACKAGES for path in (root / package).rglob("*"))
+    files = sorted(path for path in found if path.suffix in KINDS)
     named = {str(path.relative_to(root)): path for path in files}
     return named | ({f"{OWN}/{own.name}": own} if own else {})
 
