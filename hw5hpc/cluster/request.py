@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hw5hpc.cluster import local
 from hw5hpc.cluster import plan as planning
 from hw5hpc.cluster.describe import describe_plan, next_steps
+from hw5hpc.cluster.freeze import mend
 from hw5hpc.cluster.plan import JobAlive, Plan
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.console import shown
@@ -106,6 +107,8 @@ def _send(request: Request, say: Say) -> Plan:
         if plan.empty:
             # The points may all be another sweep's work; this one's report needs its own list.
             planning.register(plan, outputs)
+            # Jobs may wait for code that a purge has taken from them.
+            mend(outputs.sweep(plan.sweep.name).code, own=plan.sweep.own)
         else:
             sent = submit.send(plan, request.profile, outputs)
             index = outputs.sweep(request.sweep.name).report / "index.html"

@@ -14,9 +14,10 @@ from typing import Any
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
+from hw5hpc.cluster.private import for_me_alone, own_folder, umask_line
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
-from hw5hpc.node import requeue
+from hw5hpc.node import intact, requeue
 
 UNLIMITED = 1_000_000
 # What a site gives names to; left out of a request when the profile does.
@@ -159,6 +160,7 @@ def make_executor(
     """
     executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=UNLIMITED)
     parameters = _parameters(profile, code) | {"job_name": name}
+    parameters["setup"] += [*intact.script_lines(code, folder), *umask_line()]
     if requeue_killed:
         parameters["teardown"] = requeue.script_lines(sys.executable, folder)
     if after:
@@ -219,8 +221,8 @@ def submit(executor: submitit.SlurmExecutor, tasks: Sequence[Any], largest: int)
     try:
         # A folder for each job would come too late for one that starts at once: Slurm ends a job
         # whose log it cannot open. So all files lie in one folder, made before.
-        Path(executor.folder).mkdir(parents=True, exist_ok=True)
-        with _clean_environment():
+        own_folder(Path(executor.folder))
+        with _clean_environment(), for_me_alone():
             for start in range(0, len(tasks), largest):
                 chunk = tasks[start : start + largest]
                 ids += [job.job_id for job in executor.submit_array(chunk)]

@@ -1,6 +1,7 @@
 """What submitit calls on a node: the runs of one array task, or the report."""
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -112,6 +113,8 @@ class ReportJob:
 
 def _hand_back(warning: int) -> None:
     """Let submitit call checkpoint() and requeue; where it cannot, leave it to the batch script."""
+    # The next turn executes no pickle that others may write.
+    os.umask(os.umask(0o077) | 0o022)
     try:
         signal.raise_signal(warning)
     except Exception:
