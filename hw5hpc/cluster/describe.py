@@ -18,6 +18,11 @@ def describe_plan(plan: Plan, profile: Profile | None = None) -> str:
         lines.append(
             f"  {plan.stale} finished by another version of the code (--force runs them again)"
         )
+    if plan.anew:
+        lines.append(
+            f"  {plan.anew} start anew: another version of the code began them, and a result is "
+            "of one version"
+        )
     if plan.count(State.FAILED) and not any(item.state is State.FAILED for item in plan.rest):
         lines.append("  failed points stay as they are; --retry-failed sends them again")
     if plan.first:

@@ -22,7 +22,9 @@ JobAlive = Callable[[str], bool | None]
 class Item:
     """One run of the plan: a point of the sweep, or a prerequisite of some points.
 
-    `job` is the Slurm job that waits for it or trains it, '' when there is none.
+    `job` is the Slurm job that waits for it or trains it, '' when there is none. `stale` says that
+    another version of the code finished it, or began it and left a checkpoint: from that only that
+    version could go on, so the run starts anew.
     """
 
     id: str
@@ -57,7 +59,13 @@ class Plan:
 
     @property
     def stale(self) -> int:
-        return sum(item.stale for item in self.points)
+        """How many results are of another version of the code."""
+        return sum(item.stale for item in self.points if item.state.done)
+
+    @property
+    def anew(self) -> int:
+        """How many runs start anew though they have a checkpoint, which is of other code."""
+        return sum(item.stale for item in (*self.first, *self.rest) if not item.state.done)
 
 
 def make(
@@ -131,7 +139,8 @@ def _inspect(
     if state in (State.QUEUED, State.RUNNING, State.INTERRUPTED):
         state = State.RUNNING if _busy(run, job, job_alive) else State.LOST
     job = job if job and job_alive(job) else ""
-    stale = state.done and run.provenance().get("code", code) != code
+    made = state.done or (state is not State.RUNNING and run.checkpoint.exists())
+    stale = made and run.provenance().get("code", code) != code
     return Item(identifier, experiment, config, state, job, stale)
 
 

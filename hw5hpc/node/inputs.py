@@ -1,6 +1,11 @@
 """What a run needs before it trains: its checked config, and the weights of earlier runs."""
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from hw5hpc.engine import checkpoint
 from hw5hpc.errors import UserError
@@ -43,3 +48,12 @@ def weights_of_prerequisites(run: RunFolder, config: ExperimentConfig) -> Weight
             )
         weights[role] = checkpoint.read_weights(other.weights)
     return weights
+
+
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over the names and values of weights."""
+    found = hashlib.sha256()
+    for name, tensor in weights.items():
+        found.update(name.encode() + b"\0")
+        found.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()

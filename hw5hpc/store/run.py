@@ -164,6 +164,12 @@ class RunFolder:
         np.save(content, array, allow_pickle=False)
         files.write_atomic(path, lambda file: file.write(content.getbuffer()))
 
+    def drop_arrays(self) -> None:
+        """Remove the arrays of a run that starts anew: what begins again is one version's."""
+        for path in self.artifacts.glob("*.*.npy"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
     def arrays(self) -> dict[str, dict[int, NDArray[Any]]]:
         """Return {name: {epoch: array}}; a damaged file is left out."""
         found: dict[str, dict[int, NDArray[Any]]] = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hw5hpc.cluster import plan as planning
+from hw5hpc.cluster.describe import describe_plan
 from hw5hpc.cluster.plan import Plan
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
@@ -76,6 +77,18 @@ def test_other_code_shows_as_stale_and_force_runs_again(sweep: Sweep, outputs: O
     plan = make(sweep, outputs)
     assert (plan.stale, len(plan.rest)) == (1, 5)
     assert len(make(sweep, outputs, force=True).rest) == 6
+
+
+def test_the_plan_says_which_interrupted_runs_start_anew(sweep: Sweep, outputs: Outputs) -> None:
+    for point, code in zip(sweep.points[:3], ("older", "code", "older"), strict=True):
+        put(outputs, point.id, State.INTERRUPTED)
+        outputs.run(point.id).set_provenance({"code": code})
+    for point in sweep.points[:2]:
+        outputs.run(point.id).checkpoint.write_bytes(b"x")
+    plan = make(sweep, outputs, alive=False)
+    assert (plan.anew, plan.stale) == (1, 0), "without a checkpoint nothing is lost"
+    assert "1 start anew: another version of the code began them" in describe_plan(plan)
+    assert make(sweep, outputs, alive=True).anew == 0
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.INTERRUPTED])

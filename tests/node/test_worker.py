@@ -171,6 +171,44 @@ def test_a_stop_leaves_a_checkpoint_and_the_next_turn_ends_the_same(
     assert all(torch.equal(first[name], second[name]) for name in second)
 
 
+def test_code_that_changed_between_two_turns_starts_the_run_anew_and_both_are_named(
+    outputs: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = prepare(Outputs(tmp_path / "straight"))
+    work([straight.path], task())
+    run = prepare(outputs)
+    looks = iter([False] * 6 + [True] * 99)
+    for module in ("attempt", "provenance"):
+        monkeypatch.setattr(f"hw5hpc.node.{module}.running_code", lambda own: "older")
+    assert work([run.path], task(lambda: next(looks))) == [State.INTERRUPTED]
+    for module in ("attempt", "provenance"):
+        monkeypatch.setattr(f"hw5hpc.node.{module}.running_code", lambda own: "newer")
+    assert work([run.path], task()) == [State.FINISHED]
+    assert run.metrics_path.read_bytes() == straight.metrics_path.read_bytes()
+    assert list(run.path.glob("checkpoint.unfit-*.pt"))
+    record = run.provenance()
+    assert [turn["code"] for turn in record["turns"]] == ["older", "newer"]
+    assert record["code"] == "newer"
+    assert record["turns"][0]["data_sha256"] == record["data_sha256"]
+
+
+def test_data_that_changed_between_two_turns_start_the_run_anew(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, real = prepare(outputs), Classifier.__init__
+
+    def on_other_data(self: Classifier, *words: Any) -> None:
+        real(self, *words)
+        self.data_content = "b" * 64
+
+    looks = iter([False] * 6 + [True] * 99)
+    assert work([run.path], task(lambda: next(looks))) == [State.INTERRUPTED]
+    monkeypatch.setattr(Classifier, "__init__", on_other_data)
+    assert work([run.path], Task("test", stop=_second_look())) == [State.INTERRUPTED]
+    assert run.metrics() == [], "nothing of the other data's rows is left"
+    assert [turn["data_sha256"][:3] for turn in run.provenance()["turns"]][1] == "bbb"
+
+
 def test_a_failed_run_waits_until_it_is_submitted_again(
     outputs: Outputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
