@@ -62,7 +62,8 @@ def _train_here(request: Request, say: Say) -> bool:
     if request.dry_run:
         return True
     planning.check_waits(plan, for_jobs=False)
-    check_data(plan)
+    for line in check_data(plan, request.outputs):
+        say(line)
     local.run(plan, request.outputs, request.profile.max_crashes)
     return _report(request, say)
 
@@ -75,11 +76,13 @@ def _send_to_slurm(request: Request, say: Say) -> bool:
     if request.dry_run:
         return _preview(request, say)
     plan = request.plan(slurm.Queue().alive)
-    check_data(plan)
+    other_data = check_data(plan, request.outputs)
     request.outputs.check_writable()
     if not plan.empty:
         slurm.preflight(request.profile, request.outputs.existing)
     plan = _send(request, say)
+    for line in other_data:
+        say(line)
     if plan.empty and not plan.count(State.RUNNING):
         return _report(request, say)
     return _wait(request, say) if request.wait else True
