@@ -18,6 +18,8 @@ from hw5hpc.sweep.schema import fitting, shown_kind
 FOLDER = Path(__file__).resolve().parents[2] / "slurm"
 # YAML 1.1 reads 1:00:00 as this number; as minutes it would be 60 hours.
 SEXAGESIMAL_HOUR = 3600
+# `auto` is a GPU wherever one is asked for, and what torch finds elsewhere.
+DEVICES = ("auto", "cpu", "cuda")
 WORD = r"[A-Za-z0-9_.,:&|*()\[\]@+-]+"
 
 
@@ -47,6 +49,7 @@ class Profile:
     signal_seconds: int = 90
     max_crashes: int = 2
     max_stops: int | None = None
+    device: str = "auto"
     setup: list[str] = dataclasses.field(default_factory=list)
     slurm_conf: str | None = None
     wandb: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -71,6 +74,8 @@ class Profile:
             raise FieldError("pack", f"takes auto or a whole number from 1, got {brief(self.pack)}")
         if self.minutes < 1:
             raise FieldError("time", f"takes at least one minute, got {brief(self.time)}")
+        if self.device not in DEVICES:
+            raise FieldError("device", f"takes {', '.join(DEVICES)}, got {brief(self.device)}")
         for line in self.setup:
             if re.search(r"[\n\r\0]|^\s*#SBATCH", line):
                 raise FieldError("setup", f"takes one shell command a line, got {brief(line)}")
@@ -90,6 +95,11 @@ class Profile:
     def warning_seconds(self) -> int:
         """How long before the time limit to warn: a short job must get to train before that."""
         return min(self.signal_seconds, 60 * self.minutes // 3)
+
+    @property
+    def trains_on(self) -> str:
+        """What a job's runs need: 'cuda' fails without a GPU, 'cpu' uses none, 'auto' either."""
+        return "cuda" if self.device == "auto" and self.gpus_per_node else self.device
 
     @property
     def processes_per_node(self) -> int:

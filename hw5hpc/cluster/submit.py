@@ -115,7 +115,8 @@ class _Sender:
         folders = [[self._outputs.run(item.id).path for item in group] for group in groups]
         name, processes = self._sweep.name, self._profile.processes
         budget = Budget(self._profile.max_crashes, self._profile.max_stops)
-        tasks = [TrainingJob(name, group, budget, processes) for group in folders]
+        device = self._profile.trains_on
+        tasks = [TrainingJob(name, group, budget, processes, device) for group in folders]
         jobs = slurm.submit(self.executor(after), tasks, slurm.max_array_size())
         for job, group in zip(jobs, groups, strict=True):
             for item in group:

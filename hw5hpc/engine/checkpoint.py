@@ -66,8 +66,8 @@ def load(
     reads and hands on what it read, so that all continue from the same file.
     """
     found = _newest(run, device, unfit) if ranks.first else None
-    payload = ranks.broadcast(None if found is None else found[0])
-    if payload is None:
+    payload = ranks.broadcast_bytes(b"" if found is None else found[0])
+    if not payload:
         return None
     return _state(payload, device) if found is None else found[1]
 

@@ -15,7 +15,7 @@ from hw5hpc.experiments import SCHEMAS, rebuild
 from hw5hpc.experiments.classifier.train import Classifier
 from hw5hpc.node.retry import Budget
 from hw5hpc.node.task import Task
-from hw5hpc.node.worker import work
+from hw5hpc.node.worker import DeviceBroken, work
 from hw5hpc.store import Outputs, RunFolder, State, Status, claim, files
 from hw5hpc.sweep import run_id
 from hw5hpc.sweep.point import flatten
@@ -292,6 +292,46 @@ def test_trouble_after_the_result_does_not_undo_it(
     run = prepare(outputs)
     assert work([run.path], task()) == [State.FINISHED]
     assert run.status().state is State.FINISHED
+
+
+def lame_gpu(monkeypatch: pytest.MonkeyPatch) -> RuntimeError:
+    """Let the GPU behave as after an illegal address: each call fails until the process ends."""
+    error = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    def refuse() -> None:
+        raise error
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", refuse)
+    return error
+
+
+def test_a_gpu_that_answers_no_more_ends_the_process_and_only_its_run_is_blamed(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = prepare(outputs), prepare(outputs, seed=1)
+    for run in (first, second):
+        run.set_status(Status(state=State.QUEUED))
+    with monkeypatch.context() as patched:
+        break_step(patched, lame_gpu(patched), times=1)
+        with pytest.raises(DeviceBroken, match=f"run {first.id}: .*illegal memory access"):
+            work([first.path, second.path], task())
+    status = first.status()
+    assert (status.state, status.crashes) == (State.INTERRUPTED, 1)
+    assert (second.status().state, second.status().crashes) == (State.QUEUED, 0)
+    assert not first.claim_path.exists()
+    assert work([first.path, second.path], task()) == [State.FINISHED, State.FINISHED]
+
+
+def test_a_run_that_always_breaks_its_gpu_fails_over_its_budget(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = prepare(outputs)
+    break_step(monkeypatch, lame_gpu(monkeypatch), times=9)
+    for _ in range(3):
+        with pytest.raises(DeviceBroken):
+            work([run.path], task())
+    assert run.status().state is State.FAILED
+    assert "3 times in a row" in run.status().reason
 
 
 def test_out_of_gpu_memory_is_tried_again_and_then_said(
