@@ -12,7 +12,12 @@ from hw5hpc.sweep import scalar
 from hw5hpc.text import in_lines
 
 DONE, RUN_FAILED, WRONG_INPUT = 0, 1, 2
-DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+DISK_TROUBLE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
+    errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
+)  # fmt: skip
+# Set, it lets a team's umask decide who else may write.
+SHARED = "HW5HPC_SHARED"
 
 
 def guard(main: Callable[[], int]) -> int:
@@ -20,6 +25,7 @@ def guard(main: Callable[[], int]) -> int:
     pipe 141.
     """
     # Progress must show at once in a log file or a pipe, too.
+    keep_others_from_writing()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that is not UTF-8 cannot be printed as it is, and must not end a command.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
@@ -56,6 +62,15 @@ def whole_number(option: str, text: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UserError(f"{option} takes a whole number from 1, got {brief(text)}")
     return value
+
+
+def keep_others_from_writing() -> None:
+    """Make files and folders that group and others may not write, unless $HW5HPC_SHARED is 1.
+
+    Slurm hands the umask on to the jobs. A stricter one stays.
+    """
+    if os.environ.get(SHARED) != "1":
+        os.umask(os.umask(0o077) | 0o022)
 
 
 def shown(path: Path) -> str:

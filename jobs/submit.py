@@ -33,7 +33,7 @@ examples:
 
 Submitting twice is safe: finished runs are reused and running ones are left alone. Overrides that
 change points make a sweep of their own, named in the plan: unroll_depth-epochs=10-seed=0,1.
-exit status: 0 done, 1 a run failed, 2 the input is wrong (nothing was submitted)
+exit status: 0 done, 1 a run failed or was lost, 2 the input is wrong (nothing was submitted)
 """
 
 
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--wait",
         action="store_true",
-        help="follow until the report is there; status 1 if a run failed",
+        help="follow until the report is there; status 1 unless every run is done",
     )
     add("--retry-failed", action="store_true", help="send failed runs again")
     add("--force", action="store_true", help="run finished ones again; old folders are moved aside")
@@ -79,12 +79,14 @@ def main() -> int:
     sweep = read_sweep(args.sweep, args.overrides, args.debug, args.seeds, args.name)
     sweep = located(sweep)
     check_names(sweep.report, str(args.sweep))
-    block = dict(sweep.cluster)
+    words = dict(sweep.cluster_words)
     if args.max_parallel is not None:
-        block["max_parallel"] = args.max_parallel
-    profile = profiles.load(args.cluster or profiles.default_name(), block, args.sweep)
+        words["max_parallel"] = args.max_parallel
+    name = args.cluster or profiles.default_name()
+    profile = profiles.load(name, sweep.cluster, args.sweep, words=words)
     sweep = dataclasses.replace(sweep, wandb=mirror(sweep, profile))
     out = "" if args.out == Path("outputs") else f" --out {args.out}"
+    out += f" --cluster {args.cluster}" if args.cluster else ""
     request = Request(
         sweep, profile, Outputs(args.out), f"{sweep.name}{out}",
         here=here, dry_run=args.dry_run, wait=args.wait,

@@ -39,7 +39,6 @@ def main() -> int:
     from hw5hpc.report.publish import Wanted, sync, told
 
     outputs, folder = folders.find(args.out, args.sweep)
-    print(f"sweep {folder.name}")
     wanted = Wanted(args.watch, args.online, args.offline, args.report)
     failed = False
     for sent in sync(outputs, folder, wanted):

@@ -1,13 +1,19 @@
 """A plan and a submission in words, for the terminal."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from hw5hpc.cluster.plan import Plan, gpu_hours, pack
-from hw5hpc.cluster.profile import Profile
+from hw5hpc.cluster.profile import KEYS, Profile
+from hw5hpc.cluster.shell import counting
 from hw5hpc.console import shown
 from hw5hpc.store import State
 from hw5hpc.tracking.words import CHOSEN
+
+# What of a profile a plan shows, and of its defaults.
+ASKED = [key for key in KEYS if key not in ("setup", "slurm_conf", "wandb")]
+DEFAULTS = ("time", "mem_gb", "cpus_per_task", "gpus_per_node", "nodes")
 
 
 def describe_plan(plan: Plan, profile: Profile | None = None) -> str:
@@ -25,15 +31,19 @@ def describe_plan(plan: Plan, profile: Profile | None = None) -> str:
         )
     if plan.count(State.FAILED) and not any(item.state is State.FAILED for item in plan.rest):
         lines.append("  failed points stay as they are; --retry-failed sends them again")
+    unknown = [item.unknown for item in plan.points if item.unknown]
+    if unknown:
+        jobs = f"{', '.join(unknown[:3])}{', ...' if len(unknown) > 3 else ''}"
+        lines.append(
+            f"  {len(unknown)} are left alone, as Slurm does not show their jobs here ({jobs}); "
+            "where such a job is gone, remove job.json in the run's folder"
+        )
     if plan.first:
         lines.append(f"  first: {len(plan.first)} prerequisite ({plan.first[0].experiment})")
     if plan.empty:
         lines.append(f"  nothing to submit: {_why_empty(plan)}")
     elif profile is not None:
-        parts = (plan.first, plan.rest)
-        tasks = sum(len(pack(items, profile, plan.sweep.own)) for items in parts)
-        hours = gpu_hours(tasks, profile)
-        lines.append(f"  {tasks} tasks, at most {hours:.1f} GPU-hours (each up to {profile.time})")
+        lines += [_costs(plan, profile), *_sources(profile)]
     lines.append(f"  W&B: {plan.sweep.wandb.get(CHOSEN, 'not decided')}")
     return "\n".join(lines)
 
@@ -49,6 +59,37 @@ def _states(plan: Plan) -> list[str]:
     return lines
 
 
+def _costs(plan: Plan, profile: Profile) -> str:
+    parts = [(plan.first, profile.for_prerequisites()), (plan.rest, profile)]
+    tasks = [(len(pack(items, asked, plan.sweep.own)), asked) for items, asked in parts]
+    hours = sum(gpu_hours(count, asked) for count, asked in tasks)
+    count = sum(count for count, _ in tasks)
+    return f"  {count} tasks, at most {hours:.1f} GPU-hours (each up to {profile.time})"
+
+
+def _sources(profile: Profile) -> list[str]:
+    """Return what each source of values says about a task, and what of it another overruled."""
+    options = profile.options()
+    shell = {name: name.removeprefix("SBATCH_").lower() for name in counting(options)}
+    given: dict[str, list[str]] = {"default": [], **{layer.name: [] for layer in profile.layers}}
+    overruled = []
+    known = {key: layer for layer in profile.layers for key in layer.values}
+    for key in ASKED:
+        value = getattr(profile, key)
+        source = known[key].name if key in known else "default"
+        if value not in (None, {}) and (key in known or key in DEFAULTS):
+            given[source].append(f"{key}={value}")
+        overruled += [
+            f"{key}={layer.values[key]} ({layer.name})"
+            for layer in profile.layers
+            if key in layer.values and str(layer.values[key]) != str(value)
+        ]
+    lines = [f"    {name}: {' '.join(words)}" for name, words in given.items() if words]
+    lines += [f"    ${name}: {key}={os.environ[name]}" for name, key in shell.items()]
+    lines += [f"    overruled: {', '.join(overruled)}"] if overruled else []
+    return ["  asked for, and by whom:", *lines]
+
+
 def _why_empty(plan: Plan) -> str:
     if plan.count(State.FINISHED) == len(plan.points):
         return "all points are finished"
@@ -56,12 +97,16 @@ def _why_empty(plan: Plan) -> str:
 
 
 def next_steps(arrays: Sequence[str], report: str, status_words: str, index: Path) -> str:
-    """Return the commands that follow a submission; `status_words` show it with status.py."""
+    """Return the commands that follow a submission; `status_words` show it with status.py.
+
+    `report` is '' where no report job was taken.
+    """
+    make = shown(index) if report else f"python jobs/aggregate.py {status_words}"
     return "\n".join(
         [
-            f"submitted: {' '.join(arrays)}, then the report: {report}",
+            f"submitted: {' '.join(arrays)}" + (f", then the report: {report}" if report else ""),
             f"  watch:   python jobs/status.py {status_words} --watch",
-            f"  cancel:  scancel {' '.join([*arrays, report])}",
-            f"  report:  {shown(index)}",
+            f"  cancel:  scancel {' '.join([*arrays, report]).strip()}",
+            f"  report:  {make}",
         ]
     )

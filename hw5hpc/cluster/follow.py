@@ -1,9 +1,10 @@
 """Where the runs of a sweep stand: a row for each point, followed live until all have ended."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -11,9 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from hw5hpc.cluster.plan import JobAlive
 from hw5hpc.errors import UserError
-from hw5hpc.store import Outputs, State, Status, SweepFolder, holder
+from hw5hpc.node.known_jobs import KnownJobs
+from hw5hpc.node.standing import JobWords, checked, keep
+from hw5hpc.store import JobAlive, Outputs, State, Status, SweepFolder
 from hw5hpc.text import safe
 
 ORDER = (
@@ -59,17 +61,17 @@ class Standing:
 
 
 def standings(
-    outputs: Outputs, sweep: SweepFolder, job_alive: JobAlive = lambda job: None
+    outputs: Outputs,
+    sweep: SweepFolder,
+    job_alive: JobAlive = lambda job: None,
+    job_words: JobWords = lambda job: "",
 ) -> list[Standing]:
     """Return one row a point: run folders and heartbeats first, Slurm only for what they lack."""
     headline = str(sweep.load().get("headline", ""))
     rows = []
     for row in sweep.points():
         run = outputs.run(row.pop("run"))
-        status = run.status()
-        job = run.job()
-        if status.state in (State.QUEUED, State.RUNNING, State.INTERRUPTED):
-            status = _checked(status, job, job_alive, holder(run) is not None)
+        status, job = checked(run, sweep, job_alive, job_words), run.job()
         value = status.metrics.get(headline)
         shown = f"{value:.4g}" if value is not None else ""
         path = str(sweep.log_of(job)) if job and sweep.log_of(job).exists() else ""
@@ -86,42 +88,36 @@ def look(
     The Slurm of the profile `cluster` (None: the default) is asked, where it can be. `only_bad`
     leaves failed, lost and diverged points.
     """
+    jobs = _slurm_of(cluster, sweep.path)
 
-    def every() -> list[Standing]:
-        return standings(outputs, sweep, _asked(cluster, sweep.path))
+    def turn() -> Turn:
+        rows = asked(outputs, sweep, jobs) if jobs else standings(outputs, sweep)
+        over = not any(row.status.state in WAITING for row in rows)
+        bad = [row for row in rows if not only_bad or row.status.state in BAD]
+        return Turn(bad, over, jobs.trouble if jobs else "")
 
-    def read() -> list[Standing]:
-        return [row for row in every() if not only_bad or row.status.state in BAD]
-
-    def over() -> bool:
-        return not any(row.status.state in WAITING for row in every())
-
-    return follow(read, over) if watch else read()
+    return follow(turn) if watch else turn().rows
 
 
-def _asked(cluster: str | None, sweep: Path) -> JobAlive:
-    """Ask Slurm once a refresh; where it cannot be asked, nothing is known."""
+def asked(outputs: Outputs, sweep: SweepFolder, jobs: KnownJobs) -> list[Standing]:
+    """Return the rows with Slurm's word on the jobs, and keep that for the report."""
+    jobs.add_sweep(outputs, sweep)
+    jobs.refresh()
+    rows = standings(outputs, sweep, jobs.alive, jobs.words)
+    keep(sweep, {outputs.run(row.run): row.status for row in rows})
+    return rows
+
+
+def _slurm_of(cluster: str | None, sweep: Path) -> KnownJobs | None:
+    """Return what to ask Slurm with; where it cannot be asked, nothing is known."""
     from hw5hpc.cluster import profile, slurm
 
     try:
-        slurm.require(profile.load(cluster or profile.default_name(), {}, sweep))
-        return slurm.Queue().alive
+        loaded = profile.load(cluster or profile.default_name(), {}, sweep)
+        slurm.require(loaded)
     except UserError:
-        return lambda job: None
-
-
-def _checked(status: Status, job: str, job_alive: JobAlive, held: bool) -> Status:
-    """A run whose job is gone and whose worker is dead is lost; what is unknown stays as it is."""
-    if held:
-        return status
-    alive = job_alive(job) if job else False
-    if alive is False:
-        return status.to(State.LOST, reason="its job is gone; submit again to go on")
-    if status.state is not State.RUNNING:
-        return status
-    minutes = (time.time() - status.updated) / 60
-    unknown = f"no sign of life for {minutes:.0f} min, and Slurm cannot be asked"
-    return replace(status, reason="its job waits for the next turn" if alive else unknown)
+        return None
+    return KnownJobs(loaded.ask_seconds)
 
 
 def _left(timing: list[dict[str, float]], status: Status) -> float | None:
@@ -166,22 +162,55 @@ def summary(rows: Sequence[Standing]) -> str:
     return ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
 
 
-def follow(
-    read: Callable[[], list[Standing]], finished: Callable[[], bool], seconds: float = 2.0
-) -> list[Standing]:
-    """Show the rows until `finished`; without a terminal, print a line whenever counts change."""
+def causes(rows: Sequence[Standing]) -> list[str]:
+    """Return a line for each kind of trouble of runs that wait or came to nothing."""
+    kinds = (State.QUEUED, State.INTERRUPTED, State.LOST, State.FAILED)
+    bad = [row.status for row in rows if row.status.state in kinds and row.status.reason]
+    counts = Counter((one.state, _without_start(one.reason)) for one in bad)
+    return [f"  {count} {state}: {reason}" for (state, reason), count in counts.most_common(5)]
+
+
+def unfinished(rows: Sequence[Standing], most: int = 5) -> list[str]:
+    """Return a line for each run that is not done, with its log, and how many more there are."""
+    bad = [row for row in rows if not row.status.state.done]
+    lines = [
+        f"  {row.run} {row.status.state}: {row.status.reason}"
+        + (f" (log: {row.log})" if row.log else "")
+        for row in bad[:most]
+    ]
+    return lines + ([f"  and {len(bad) - most} more"] if len(bad) > most else [])
+
+
+def _without_start(reason: str) -> str:
+    """The expected start moves all the time, which would be a new line each time."""
+    return re.sub(r", expected start [-\d]+ [:\d]+", "", reason)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one look gave: the rows, whether it was the last, and what is wrong with Slurm."""
+
+    rows: list[Standing]
+    over: bool
+    trouble: str = ""
+
+
+def follow(look: Callable[[], Turn], seconds: float = 2.0) -> list[Standing]:
+    """Show the rows until it is over; without a terminal, print lines whenever they change."""
     console = Console()
-    last = ""
+    last: list[str] = []
     with Live(console=console, transient=True) as live:
         while True:
-            over = finished()
-            rows = read()
-            text = summary(rows)
+            turn = look()
+            lines = [summary(turn.rows), *causes(turn.rows)]
+            if turn.trouble:
+                lines.append(f"  Slurm does not answer; asked again ({safe(turn.trouble)})")
             if console.is_terminal:
-                live.update(table(rows, text))
-            elif text != last:
+                live.update(table(turn.rows, "\n".join(lines)))
+            elif lines != last:
+                text = "\n".join(map(safe, lines))
                 print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
-            last = text
-            if over:
-                return rows
+            last = lines
+            if turn.over:
+                return turn.rows
             time.sleep(seconds)

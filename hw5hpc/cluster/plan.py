@@ -10,21 +10,20 @@ from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
 from hw5hpc.experiments import find
 from hw5hpc.experiments.config import ExperimentConfig
-from hw5hpc.store import Outputs, RunFolder, State, holder
+from hw5hpc.node.standing import GOING
+from hw5hpc.store import JobAlive, Life, Outputs, RunFolder, Sent, State, holder, life, tidy
 from hw5hpc.sweep import Point, Sweep, run_id
 from hw5hpc.sweep.point import flatten
-
-# Says whether a Slurm job still exists; None when Slurm cannot be asked.
-JobAlive = Callable[[str], bool | None]
 
 
 @dataclass(frozen=True)
 class Item:
     """One run of the plan: a point of the sweep, or a prerequisite of some points.
 
-    `job` is the Slurm job that waits for it or trains it, '' when there is none. `stale` says that
-    another version of the code finished it, or began it and left a checkpoint: from that only that
-    version could go on, so the run starts anew.
+    `job` is the Slurm job that waits for it or trains it, '' when there is none. `unknown` is a
+    job that may still do so: Slurm does not tell. `stale` says that another version of the code
+    finished it, or began it and left a checkpoint: from that only that version could go on, so the
+    run starts anew.
     """
 
     id: str
@@ -33,6 +32,7 @@ class Item:
     state: State
     job: str = ""
     stale: bool = False
+    unknown: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,18 +75,20 @@ def make(
     job_alive: JobAlive = lambda job: None,
     retry_failed: bool = False,
     force: bool = False,
+    trust_unknown: bool = False,
 ) -> Plan:
     """Compare a sweep with what is on disk and in the queue.
 
     Finished and running runs are left alone; new, lost and interrupted ones go out; failed ones
-    only with `retry_failed`, finished ones again only with `force`.
+    only with `retry_failed`, finished ones again only with `force`. With `trust_unknown`, a job
+    that is not known to be gone is taken to be at work.
 
     Raises:
         UserError: the sweep's folder is that of another one.
     """
 
     def item(experiment: str, config: Any) -> Item:
-        return _inspect(experiment, config, outputs, code, job_alive)
+        return _inspect(experiment, config, outputs, code, job_alive, trust_unknown)
 
     def wanted(entry: Item) -> bool:
         if entry.state is State.FAILED:
@@ -118,6 +120,17 @@ def check_waits(plan: Plan, for_jobs: bool) -> None:
             )
 
 
+def sent_jobs(sweep: Sweep, outputs: Outputs) -> list[Sent]:
+    """Return the jobs sent last for the points of a sweep and for what they need."""
+    needed: list[tuple[str, Any]] = []
+    for point in sweep.points:
+        for wanted in point.config.prerequisites().values():
+            if wanted not in needed:
+                needed.append(wanted)
+    ids = [*(point.id for point in sweep.points), *(run_id(*wanted) for wanted in needed)]
+    return [outputs.run(name).sent() for name in ids]
+
+
 def _prerequisites(items: Iterable[Item], item: Callable[[str, Any], Item]) -> Iterable[Item]:
     known: dict[str, Item] = {}
     for entry in items:
@@ -129,26 +142,27 @@ def _prerequisites(items: Iterable[Item], item: Callable[[str, Any], Item]) -> I
 
 
 def _inspect(
-    experiment: str, config: Any, outputs: Outputs, code: str, job_alive: JobAlive
+    experiment: str,
+    config: Any,
+    outputs: Outputs,
+    code: str,
+    job_alive: JobAlive,
+    trust_unknown: bool,
 ) -> Item:
     """Return a run with its state; RUNNING stands for every run that somebody still works on."""
     identifier = Point(experiment, config, {}).id
     run = outputs.run(identifier)
     status = run.status()
-    state, job = status.state, run.job()
-    if state in (State.QUEUED, State.RUNNING, State.INTERRUPTED):
-        state = State.RUNNING if _busy(run, job, job_alive) else State.LOST
-    job = job if job and job_alive(job) else ""
+    state, job, unknown = status.state, run.job(), ""
+    if state in GOING:
+        found = life(run, job_alive)
+        unknown = job if trust_unknown and found is Life.UNKNOWN else ""
+        busy = found in (Life.HELD, Life.WAITING)
+        state = State.RUNNING if unknown or busy else State.LOST
+    job = job if job and not state.done and job_alive(job) else ""
     made = state.done or (state is not State.RUNNING and run.checkpoint.exists())
     stale = made and run.provenance().get("code", code) != code
-    return Item(identifier, experiment, config, state, job, stale)
-
-
-def _busy(run: RunFolder, job: str, job_alive: JobAlive) -> bool:
-    """Whether its Slurm job is still in the queue, or a living worker holds the run."""
-    if job and job_alive(job):
-        return True
-    return holder(run, gone=lambda other: job_alive(other) is False) is not None
+    return Item(identifier, experiment, config, state, job, stale, unknown)
 
 
 def pack(items: Iterable[Item], profile: Profile, own: Path | None = None) -> list[list[Item]]:
@@ -173,26 +187,31 @@ def gpu_hours(tasks: int, profile: Profile) -> float:
 
 
 def _queue(run: RunFolder) -> None:
-    """Mark a run as queued, before it is sent: a job that starts at once has the later word."""
+    """Mark a run as queued, before it is sent: a job that starts at once has the later word.
+
+    One that was never begun is new until its job is known.
+    """
     status = run.status()
     # Since the plan was made, somebody who plans without a lock (--local) may have begun it.
-    if not status.state.done and holder(run) is None:
+    if status.state is not State.NEW and not status.state.done and holder(run) is None:
         anew = {"reason": "", "crashes": 0, "crash_epoch": 0, "stops": 0}
-        run.set_status(status.to(State.QUEUED, **anew))
+        run.set_status(status.to(State.QUEUED, **anew), sync=False)
 
 
-def register(plan: Plan, outputs: Outputs) -> None:
+def register(plan: Plan, outputs: Outputs) -> dict[str, Path]:
     """Write the config of every run that goes out, mark it queued, and record the sweep.
 
-    A finished run that goes out again (`--force`) is moved aside first.
+    A finished run that goes out again (`--force`) is moved aside first; returns {run: where to}.
     """
-    for entry in plan.rest:
-        if entry.state.done:
-            outputs.put_aside(entry.id)
+    aside = {entry.id: outputs.put_aside(entry.id) for entry in plan.rest if entry.state.done}
     for entry in (*plan.first, *plan.rest):
         run = outputs.run(entry.id)
-        run.create(entry.experiment, flatten(entry.config))
+        run.register(entry.experiment, flatten(entry.config))
         _queue(run)
+    outputs.sync()
+    for entry in plan.points:
+        if entry.state.done:
+            tidy(outputs.run(entry.id))
     sweep = plan.sweep
     rows = [
         {"run": entry.id, **point.swept}
@@ -211,3 +230,4 @@ def register(plan: Plan, outputs: Outputs) -> None:
         "runs": [entry.id for entry in plan.points],
     }
     outputs.sweep(sweep.name).save(record, rows)
+    return aside

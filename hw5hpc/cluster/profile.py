@@ -1,4 +1,4 @@
-"""A cluster's resources: slurm/NAME.yaml with a sweep's `cluster:` block over it, validated."""
+"""A cluster's profile: the command line over slurm/NAME.yaml over a sweep's `cluster:` block."""
 
 import dataclasses
 import os
@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hw5hpc.cluster.resources import Resources, changed, check_least, completed
 from hw5hpc.errors import FieldError, UserError, brief, nearest, unknown
 from hw5hpc.sweep.grammar import SweepError, read_yaml
 from hw5hpc.sweep.schema import fitting, shown_kind
@@ -20,7 +21,9 @@ FOLDER = Path(__file__).resolve().parents[2] / "slurm"
 SEXAGESIMAL_HOUR = 3600
 # `auto` is a GPU wherever one is asked for, and what torch finds elsewhere.
 DEVICES = ("auto", "cpu", "cuda")
-WORD = r"[A-Za-z0-9_.,:&|*()\[\]@+-]+"
+# The report is drawn by one process, which needs no GPU.
+REPORT = {"gpus_per_node": 0, "nodes": 1, "tasks_per_node": 1}
+PARTS = ("report", "prerequisites")
 
 
 class ProfileError(UserError):
@@ -28,22 +31,22 @@ class ProfileError(UserError):
 
 
 @dataclass(frozen=True)
-class Profile:
-    """What one array task asks Slurm for; times are hours:minutes:seconds, memory in GiB.
+class Layer:
+    """Values of one source: its name in a plan, and where an error says they stand."""
 
-    Each GPU gets one process; without GPUs, `tasks_per_node` says how many there are.
+    name: str
+    where: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Profile(Resources):
+    """What one array task asks Slurm for, and how tasks are sent.
+
+    `report` and `prerequisites` hold what those jobs ask for instead. `layers` are the sources of
+    the values, the last one with a key has its word; they are no key.
     """
 
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    constraint: str | None = None
-    time: str = "01:00:00"
-    mem_gb: int = 8
-    cpus_per_task: int = 4
-    gpus_per_node: int = 1
-    nodes: int = 1
-    tasks_per_node: int | None = None
     pack: str = "auto"
     max_parallel: int = 64
     signal_seconds: int = 90
@@ -52,44 +55,26 @@ class Profile:
     device: str = "auto"
     setup: list[str] = dataclasses.field(default_factory=list)
     slurm_conf: str | None = None
+    ask_seconds: int = 15
     wandb: dict[str, Any] = dataclasses.field(default_factory=dict)
+    report: dict[str, Any] = dataclasses.field(default_factory=dict)
+    prerequisites: dict[str, Any] = dataclasses.field(default_factory=dict)
+    layers: Any = ()
 
     def __post_init__(self) -> None:
-        for name in ("partition", "account", "qos", "constraint"):
-            _check_word(self, name)
-        for name in ("mem_gb", "cpus_per_task", "nodes", "tasks_per_node", "max_parallel"):
-            _check_least(self, name, 1)
-        _check_least(self, "gpus_per_node", 0)
-        _check_least(self, "max_crashes", 0)
-        _check_least(self, "max_stops", 0)
-        if self.gpus_per_node and self.tasks_per_node not in (None, self.gpus_per_node):
-            # Silently leaving GPUs idle would be worse than refusing them.
-            raise FieldError(
-                "tasks_per_node",
-                f"takes {self.gpus_per_node}, one process for each of gpus_per_node: "
-                f"{self.gpus_per_node} (or leave it out), got {self.tasks_per_node}",
-            )
-        _check_least(self, "signal_seconds", 1)
+        super().__post_init__()
+        check_least(self, "max_parallel", 1)
+        check_least(self, "ask_seconds", 1)
+        check_least(self, "max_crashes", 0)
+        check_least(self, "max_stops", 0)
+        check_least(self, "signal_seconds", 1)
         if self.pack != "auto" and not re.fullmatch(r"[1-9][0-9]{0,5}", self.pack):
             raise FieldError("pack", f"takes auto or a whole number from 1, got {brief(self.pack)}")
-        if self.minutes < 1:
-            raise FieldError("time", f"takes at least one minute, got {brief(self.time)}")
         if self.device not in DEVICES:
             raise FieldError("device", f"takes {', '.join(DEVICES)}, got {brief(self.device)}")
         for line in self.setup:
             if re.search(r"[\n\r\0]|^\s*#SBATCH", line):
                 raise FieldError("setup", f"takes one shell command a line, got {brief(line)}")
-
-    @property
-    def minutes(self) -> int:
-        """The time limit in whole minutes, from [D-]HH:MM:SS, HH:MM:SS or MM."""
-        match = re.fullmatch(r"(?:(\d{1,3})-)?(\d{1,4}):([0-5]?\d):([0-5]?\d)", self.time)
-        if match:
-            days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-            return (days * 24 + hours) * 60 + minutes + (seconds > 0)
-        if re.fullmatch(r"\d{1,6}", self.time):
-            return int(self.time)
-        raise FieldError("time", f"takes HH:MM:SS, D-HH:MM:SS or minutes, got {brief(self.time)}")
 
     @property
     def warning_seconds(self) -> int:
@@ -99,40 +84,38 @@ class Profile:
     @property
     def trains_on(self) -> str:
         """What a job's runs need: 'cuda' fails without a GPU, 'cpu' uses none, 'auto' either."""
-        return "cuda" if self.device == "auto" and self.gpus_per_node else self.device
+        return "cuda" if self.device == "auto" and self.gpus else self.device
 
-    @property
-    def processes_per_node(self) -> int:
-        return self.tasks_per_node or self.gpus_per_node or 1
+    def for_report(self) -> "Profile":
+        """Return what the report job asks for."""
+        made = changed(self, {**REPORT, **completed(self.report)})
+        if made.processes > 1:
+            raise FieldError("gpus_per_node", "takes 0 or 1: one process makes the report")
+        return made
 
-    @property
-    def processes(self) -> int:
-        """The processes that train one run together."""
-        return self.processes_per_node * self.nodes
-
-    @property
-    def gpus(self) -> int:
-        return self.gpus_per_node * self.nodes
+    def for_prerequisites(self) -> "Profile":
+        """Return what the runs ask for that others need."""
+        return changed(self, self.prerequisites)
 
 
-def _check_word(profile: Profile, name: str) -> None:
-    value = getattr(profile, name)
-    if value is not None and not re.fullmatch(WORD, value):
-        raise FieldError(name, f"takes one word as Slurm names it, got {brief(value)}")
-
-
-def _check_least(profile: Profile, name: str, lowest: int) -> None:
-    value = getattr(profile, name)
-    if value is not None and value < lowest:
-        raise FieldError(name, f"takes whole numbers of at least {lowest}, got {value}")
+KEYS = {field.name: field.type for field in dataclasses.fields(Profile) if field.name != "layers"}
+RESOURCES = {field.name: field.type for field in dataclasses.fields(Resources)}
 
 
 def default_name() -> str:
     return os.environ.get("HW5HPC_CLUSTER", "default")
 
 
-def load(name: str, block: Mapping[str, Any], sweep_path: Path, folder: Path = FOLDER) -> Profile:
-    """Return the profile `name` with a sweep's cluster block over it.
+def load(
+    name: str,
+    block: Mapping[str, Any],
+    sweep_path: Path,
+    folder: Path = FOLDER,
+    words: Mapping[str, Any] | None = None,
+) -> Profile:
+    """Return the profile `name` over a sweep's cluster block, and `words` over both.
+
+    The profile is the cluster's word, the block what a run needs, `words` the command line's.
 
     Raises:
         ProfileError: no such profile, an unknown key, a wrong type, or a value out of range.
@@ -145,33 +128,94 @@ def load(name: str, block: Mapping[str, Any], sweep_path: Path, folder: Path = F
         base = read_yaml(path)
     except SweepError as error:
         raise ProfileError(str(error)) from error
-    merged = _merge(OmegaConf.structured(Profile), base, str(path))
-    merged = _merge(merged, block, f"{sweep_path}: cluster")
+    words = words or {}
+    needs = {key: value for key, value in block.items() if key not in words}
+    sources = (
+        Layer(sweep_path.name, f"{sweep_path}: cluster", needs),
+        Layer(f"slurm/{path.name}", str(path), base),
+        Layer("command line", "command line: cluster", words),
+    )
+    layers = tuple(_settled(layer) for layer in sources)
+    merged = OmegaConf.structured(Profile)
+    for layer in layers:
+        merged = _merge(merged, completed(layer.values), layer.where, KEYS)
+    profile = _object(merged, layers)
+    assert isinstance(profile, Profile)
+    _check_parts(profile, layers)
+    return dataclasses.replace(profile, layers=layers)
+
+
+def _settled(layer: Layer) -> Layer:
+    """Return a layer with typed GPUs taken apart, in its parts too, and the parts checked."""
+    values = _typed_gpus(layer.values, layer.where)
+    for part in PARTS:
+        inner = values.get(part)
+        if isinstance(inner, Mapping):
+            where = f"{layer.where}: {part}"
+            given = _typed_gpus(inner, where)
+            merged = _merge(OmegaConf.structured(Resources), completed(given), where, RESOURCES)
+            made = _object(merged, (Layer("", where, given),))
+            values[part] = {key: getattr(made, key) for key in given}
+    return dataclasses.replace(layer, values=values)
+
+
+def _typed_gpus(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return values with GPUs such as a100:2 as their type and their number."""
+    made = dict(values)
+    for key in ("gpus_per_node", "gpu_type"):
+        match = re.fullmatch(r"([A-Za-z][\w.-]*):(\d{1,4})", str(made.get(key)), re.ASCII)
+        if match:
+            found = {"gpu_type": match[1], "gpus_per_node": int(match[2])}
+            for other, value in found.items():
+                if other != key and made.get(other) not in (None, value):
+                    given = brief(made[other])
+                    raise ProfileError(f"{where}: key {other!r} takes {value} beside "
+                                       f"{key}: {match[0]}, got {given}")  # fmt: skip
+            made |= found
+    return made
+
+
+def _object(merged: Any, layers: tuple[Layer, ...]) -> Any:
+    """Return the dataclass with its checks made; an error names the source that had its word."""
     try:
-        profile = OmegaConf.to_object(merged)
+        return OmegaConf.to_object(merged)
     except FieldError as error:
-        where = f"{sweep_path}: cluster" if error.field in block else str(path)
+        where = _source(layers, error.field)
         raise ProfileError(f"{where}: key {error.field!r} {error.problem}") from error
     except (OmegaConfBaseException, RecursionError) as error:
-        raise ProfileError(f"{path}: {' '.join(str(error).split())[:300]}") from error
-    assert isinstance(profile, Profile)
-    return profile
+        shown = " ".join(str(error).split())[:300]
+        raise ProfileError(f"{_source(layers, '')}: {shown}") from error
 
 
-def _merge(config: Any, values: Mapping[str, Any], where: str) -> Any:
-    allowed = [field.name for field in dataclasses.fields(Profile)]
+def _source(layers: tuple[Layer, ...], key: str) -> str:
+    """Return where a key stands that has its word; the profile's own file, where it is nowhere."""
+    named = [layer.where for layer in layers if key in layer.values]
+    return named[-1] if named else layers[len(layers) // 2].where
+
+
+def _check_parts(profile: Profile, layers: tuple[Layer, ...]) -> None:
+    makers = {"report": profile.for_report, "prerequisites": profile.for_prerequisites}
+    for part, make in makers.items():
+        try:
+            make()
+        except FieldError as error:
+            where = f"{_source(layers, part)}: {part}"
+            raise ProfileError(f"{where}: key {error.field!r} {error.problem}") from error
+
+
+def _merge(config: Any, values: Mapping[str, Any], where: str, kinds: Mapping[str, Any]) -> Any:
     for key, value in values.items():
-        if key not in allowed:
-            hint = nearest(key, allowed)
+        if key not in kinds:
+            hint = nearest(key, kinds)
             raise ProfileError(
-                f"{where}: unknown key {brief(key)}; allowed: {', '.join(allowed)}.{hint}"
+                f"{where}: unknown key {brief(key)}; allowed: {', '.join(kinds)}.{hint}"
             )
         if key == "time" and isinstance(value, int) and value >= SEXAGESIMAL_HOUR:
             raise ProfileError(
                 f"{where}: key 'time' takes HH:MM:SS in quotes or D-HH:MM:SS, got {value}: "
                 "YAML makes such a number of H:MM:SS without quotes"
             )
-        kind = next(field.type for field in dataclasses.fields(Profile) if field.name == key)
+        kind = kinds[key]
         try:
             config = OmegaConf.merge(config, {key: fitting(value, kind)})
         except (OmegaConfBaseException, RecursionError) as error:

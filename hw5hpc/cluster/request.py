@@ -1,18 +1,25 @@
 """What a user asks for, from the plan to the report: trained here, or sent to Slurm."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hw5hpc.cluster import local
 from hw5hpc.cluster import plan as planning
 from hw5hpc.cluster.describe import describe_plan, next_steps
+from hw5hpc.cluster.follow import Standing
 from hw5hpc.cluster.freeze import mend
-from hw5hpc.cluster.plan import JobAlive, Plan
+from hw5hpc.cluster.plan import Plan
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.console import shown
+from hw5hpc.errors import UserError
 from hw5hpc.node.code import code_hash
-from hw5hpc.store import Outputs, State
+from hw5hpc.node.known_jobs import KnownJobs
+from hw5hpc.node.standing import GOING, tail
+from hw5hpc.store import Outputs, State, SweepFolder
 from hw5hpc.sweep import Sweep
+
+# How long --wait asks a Slurm that does not answer before it gives up.
+PATIENCE_SECONDS = 3600.0
 
 Say = Callable[[str], None]
 
@@ -35,15 +42,34 @@ class Request:
     retry_failed: bool = False
     force: bool = False
 
-    def plan(self, job_alive: JobAlive) -> Plan:
-        code = code_hash(own=self.sweep.own)
+    def plan(self, jobs: KnownJobs | None = None) -> Plan:
+        """Return the plan; with `jobs`, Slurm says which of them still wait or run.
+
+        Raises:
+            UserError: the sweep's folder is another one's, or Slurm does not answer.
+        """
+        if jobs is not None:
+            jobs.add(planning.sent_jobs(self.sweep, self.outputs))
+            jobs.refresh()
+            if jobs.trouble:
+                raise UserError(f"{jobs.trouble}; nothing was submitted")
         return planning.make(
-            self.sweep, self.outputs, code, job_alive, self.retry_failed, self.force
+            self.sweep,
+            self.outputs,
+            code_hash(own=self.sweep.own),
+            jobs.alive if jobs else _not_asked,
+            self.retry_failed,
+            self.force,
+            trust_unknown=jobs is not None,
         )
 
 
+def _not_asked(job: str) -> None:
+    """Nothing is known of any job."""
+
+
 def carry_out(request: Request, say: Say) -> bool:
-    """Train or send what is missing; return False when a run is known to have failed.
+    """Train or send what is missing; return False when a run that was to end has not ended well.
 
     `say` is told, in lines, what goes out and where the report is.
 
@@ -57,7 +83,7 @@ def _train_here(request: Request, say: Say) -> bool:
     from hw5hpc.cluster.data import check as check_data
 
     request.outputs.check_writable()
-    plan = request.plan(lambda job: None)
+    plan = request.plan()
     say(describe_plan(plan))
     if request.dry_run:
         return True
@@ -73,38 +99,43 @@ def _send_to_slurm(request: Request, say: Say) -> bool:
     from hw5hpc.cluster.data import check as check_data
 
     slurm.require(request.profile)
+    slurm.check_folder(request.outputs.root)
+    jobs = KnownJobs(request.profile.ask_seconds)
     if request.dry_run:
-        return _preview(request, say)
-    plan = request.plan(slurm.Queue().alive)
+        return _preview(request, jobs, say)
+    plan = request.plan(jobs)
     other_data = check_data(plan, request.outputs)
     request.outputs.check_writable()
     if not plan.empty:
-        slurm.preflight(request.profile, request.outputs.existing)
-    plan = _send(request, say)
+        for warning in slurm.preflight(
+            request.profile, request.outputs.existing, prerequisites=bool(plan.first)
+        ):
+            say(f"warning: {warning}")
+    plan = _send(request, jobs, say)
     for line in other_data:
         say(line)
     if plan.empty and not plan.count(State.RUNNING):
         return _report(request, say)
-    return _wait(request, say) if request.wait else True
+    return _wait(request, jobs, say) if request.wait else True
 
 
-def _preview(request: Request, say: Say) -> bool:
-    from hw5hpc.cluster import slurm, submit
+def _preview(request: Request, jobs: KnownJobs, say: Say) -> bool:
+    from hw5hpc.cluster import submit
 
-    plan = request.plan(slurm.Queue().alive)
+    plan = request.plan(jobs)
     planning.check_waits(plan, for_jobs=True)
     say(describe_plan(plan, request.profile))
     say("\n".join(submit.scripts(plan, request.profile, request.outputs)))
     return True
 
 
-def _send(request: Request, say: Say) -> Plan:
+def _send(request: Request, jobs: KnownJobs, say: Say) -> Plan:
     """Plan once more, with no other submitter beside this one, and send the plan."""
-    from hw5hpc.cluster import slurm, submit
+    from hw5hpc.cluster import submit
 
     outputs = request.outputs
-    with submit.locked(outputs):
-        plan = request.plan(slurm.Queue().alive)
+    with outputs.locked():
+        plan = request.plan(jobs)
         planning.check_waits(plan, for_jobs=True)
         say(describe_plan(plan, request.profile))
         if plan.empty:
@@ -115,40 +146,74 @@ def _send(request: Request, say: Say) -> Plan:
         else:
             sent = submit.send(plan, request.profile, outputs)
             index = outputs.sweep(request.sweep.name).report / "index.html"
+            if sent.problem:
+                say(f"warning: {sent.problem}")
             say(next_steps(sent.arrays, sent.report, request.status_words, index))
     return plan
 
 
-def _wait(request: Request, say: Say) -> bool:
-    """Follow until the report is there."""
-    from hw5hpc.cluster import follow, slurm
+def _wait(request: Request, jobs: KnownJobs, say: Say) -> bool:
+    """Follow until the report is there; make it here if the submission's report job did not."""
+    from hw5hpc.cluster import follow
 
     outputs, folder = request.outputs, request.outputs.sweep(request.sweep.name)
-    jobs = [
-        job for row in folder.submissions() for job in (*row["first"], *row["rest"], row["report"])
-    ]
 
-    def over() -> bool:
-        queue = slurm.Queue()
-        return not any(queue.alive(job) for job in jobs)
+    def turn() -> follow.Turn:
+        rows = follow.asked(outputs, folder, jobs)
+        going = any(row.status.state in GOING for row in rows)
+        going = going or any(jobs.alive(sent.job) for sent in folder.last_sent())
+        over = not going and not jobs.trouble
+        return follow.Turn(rows, over or jobs.silent_seconds > PATIENCE_SECONDS, jobs.trouble)
 
-    rows = follow.follow(lambda: follow.standings(outputs, folder, slurm.Queue().alive), over)
+    rows = follow.follow(turn)
     say(follow.summary(rows))
-    index = folder.report / "index.html"
-    if not index.exists():
-        return _report(request, say)
-    say(f"report: {shown(index)}")
+    for line in follow.unfinished(rows):
+        say(line)
+    if jobs.trouble:
+        minutes = PATIENCE_SECONDS / 60
+        say(f"Slurm has not answered for {minutes:.0f} min ({jobs.trouble}); the jobs may go on")
+        return False
+    if _is_reported(folder, rows):
+        say(f"report: {shown(folder.report / 'index.html')}")
+    else:
+        _report(request, say, _why_here(folder, jobs))
     return all(row.status.state.done for row in rows)
 
 
-def _report(request: Request, say: Say) -> bool:
-    """Write the sweep's report and say where it is; return whether no run of it has failed."""
-    from hw5hpc.report.aggregate import aggregate
+def _is_reported(folder: SweepFolder, rows: Sequence[Standing]) -> bool:
+    """Whether the report is the last submission's, and no run has ended since."""
+    made, sent = folder.report_origin(), next(iter(folder.submissions()[::-1]), {})
+    ends = [row.status.updated for row in rows if row.status.state.done]
+    ours = bool(sent.get("id")) and made.get("submission") == sent["id"]
+    return ours and float(made.get("time", 0)) >= max(ends, default=0)
+
+
+def _why_here(folder: SweepFolder, jobs: KnownJobs) -> str:
+    """Say what became of the report job."""
+    last = folder.last_sent()
+    if not last:
+        return "no submission of this sweep had a report job"
+    job = last[-1].job
+    said = jobs.words(job).removeprefix("its job ") or "is gone"
+    log = tail(folder.log_of(job))
+    return f"the report job {job} {said}" + (f"; its log ends: {log}" if log else "")
+
+
+def _report(request: Request, say: Say, why: str = "") -> bool:
+    """Write the sweep's report and say where it is; return whether every run of it is done.
+
+    `why` says why the submission's report job did not write it.
+    """
+    from hw5hpc.report.aggregate import Maker, aggregate
 
     outputs = request.outputs
-    written = aggregate(outputs, outputs.sweep(request.sweep.name))
-    for sentence in written.missing:
+    maker = Maker(f"Made where the sweep was submitted: {why}.") if why else None
+    if why:
+        say(f"the report is made here: {why}")
+    written = aggregate(outputs, outputs.sweep(request.sweep.name), maker)
+    # With a reason given, what is missing was told before.
+    for sentence in () if why else written.missing:
         say(sentence)
     say(f"report: {shown(written.index)}")
     states = [outputs.run(point.id).status().state for point in request.sweep.points]
-    return State.FAILED not in states
+    return all(state.done for state in states)

@@ -1,27 +1,22 @@
-"""Submit to Slurm with submitit, and ask it through its own commands."""
+"""Ask Slurm through its own commands: is it here, what would it take, which jobs does it know."""
 
-import contextlib
 import os
+import pwd
+import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import submitit
-from submitit.core.utils import FailedJobError, FailedSubmissionError
-
-from hw5hpc.cluster.private import for_me_alone, own_folder, umask_line
 from hw5hpc.cluster.profile import Profile
-from hw5hpc.errors import UserError
-from hw5hpc.node import intact, requeue
+from hw5hpc.cluster.shell import environment
+from hw5hpc.errors import UserError, brief
 
-UNLIMITED = 1_000_000
-# What a site gives names to; left out of a request when the profile does.
-NAMED = ("partition", "account", "qos", "constraint")
+# What a site gives names to.
+NAMED = ("partition", "account", "qos", "constraint", "reservation")
+MOST_LINES = 30
 
 
 class SlurmError(UserError):
@@ -44,50 +39,57 @@ def require(profile: Profile) -> None:
     conf = os.environ.get("SLURM_CONF")
     if profile.slurm_conf and conf and not Path(conf).exists():
         raise SlurmError(f"{conf}: no such file (the profile's slurm_conf); {remedy}")
-    _run(["scontrol", "ping"])
+    _ping()
 
 
-def _run(words: Sequence[str], timeout: float = 60) -> str:
-    """Run one of Slurm's commands and return what it prints.
+def _ping() -> None:
+    """A controller that is down matters only when no other one is up."""
+    words = ["scontrol", "ping"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, env=environment())
+    except subprocess.TimeoutExpired as error:
+        raise SlurmError("scontrol ping did not answer within 60 s") from error
+    if not re.search(r"\bis UP\b", done.stdout):
+        raise SlurmError(said("scontrol", done.stderr, done.stdout, done.returncode))
+
+
+def run(words: Sequence[str], timeout: float = 60, options: Mapping[str, str] | None = None) -> str:
+    """Run one of Slurm's commands, for a job with `options` of sbatch; return what it prints.
 
     Raises:
-        SlurmError: it failed or hung; the message holds its own last line.
+        SlurmError: it failed or hung; the message holds all that it, and so the site, said.
     """
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, timeout=timeout, env=clean_env()
+            words, capture_output=True, text=True, timeout=timeout, env=environment(options)
         )
     except subprocess.TimeoutExpired as error:
         raise SlurmError(f"{words[0]} did not answer within {timeout:.0f} s") from error
-    if done.returncode != 0 or "is DOWN" in done.stdout:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise SlurmError(f"{words[0]}: {lines[-1] if lines else f'exit status {done.returncode}'}")
+    if done.returncode != 0:
+        raise SlurmError(said(words[0], done.stderr, done.stdout, done.returncode))
     return done.stdout + done.stderr
 
 
-def clean_env() -> dict[str, str]:
-    """Return the environment without an enclosing job's SLURM_ variables, which would leak in."""
-    leaking = ("SLURM_", "SBATCH_", "SRUN_")
-    return {k: v for k, v in os.environ.items() if not k.startswith(leaking) or k == "SLURM_CONF"}
+def said(program: str, stderr: str, stdout: str, status: int) -> str:
+    """Return a failed command's own words, all of them: a site's advice may stand in any line."""
+    lines = [line.rstrip() for line in (stderr + "\n" + stdout).splitlines() if line.strip()]
+    plain = [line.removeprefix(f"{program}: ").removeprefix("error: ") for line in lines]
+    if not plain:
+        return f"{program}: exit status {status}"
+    return f"{program}: " + "\n  ".join(plain[:MOST_LINES])
 
 
-@contextlib.contextmanager
-def _clean_environment() -> Iterator[None]:
-    """Let submitit, which passes the whole environment on, see the clean one."""
-    saved = dict(os.environ)
-    kept = clean_env()
-    os.environ.clear()
-    os.environ.update(kept)
+def user() -> str:
+    """Return this user's name, or the number where no list of users has one."""
     try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(saved)
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def max_array_size() -> int:
     """Return the cluster's MaxArraySize: task numbers run from 0 to one below it."""
-    for line in _run(["scontrol", "show", "config"]).splitlines():
+    for line in run(["scontrol", "show", "config"]).splitlines():
         name, _, value = line.partition("=")
         if name.strip() == "MaxArraySize":
             return max(int(value), 1)
@@ -98,141 +100,88 @@ class Queue:
     """The user's jobs as squeue saw them at one moment."""
 
     def __init__(self) -> None:
-        self._jobs = set(_run(["squeue", "--me", "-h", "-r", "-o", "%i"]).split())
+        # Older ones do not know --me.
+        self._jobs = set(run(["squeue", "-u", user(), "-h", "-r", "-o", "%i"]).split())
 
     def alive(self, job: str) -> bool:
         return job in self._jobs or any(known.startswith(f"{job}_") for known in self._jobs)
 
 
-def preflight(profile: Profile, out: Path) -> None:
-    """Ask Slurm, before anything is sent, whether it would take such a job.
+def check_folder(folder: Path) -> None:
+    """Refuse a folder whose name Slurm would not write logs under as it stands.
+
+    It reads % as a pattern in the name of a log, and after a backslash reads no pattern at all.
+
+    Raises:
+        SlurmError: one line with what to change.
+    """
+    bad = [mark for mark in "%\\" if mark in os.fspath(folder)]
+    if bad or not str(folder).isprintable():
+        marks = " or ".join(bad) or "control characters"
+        raise SlurmError(
+            f"--out {brief(str(folder))}: Slurm takes no {marks} in the path of a log; "
+            "choose another folder"
+        )
+
+
+def preflight(profile: Profile, out: Path, prerequisites: bool = False) -> list[str]:
+    """Ask Slurm, before anything is sent, whether it would take such jobs; return warnings.
+
+    A report job that it would refuse is one; `prerequisites` tries theirs, too.
 
     Raises:
         SlurmError: sbatch refuses the resources (its own words), or a node does not see `out`.
     """
-    flags = _resource_flags(profile)
-    _run(["sbatch", "--test-only", *flags, "--wrap", "true"])
+    _try(profile.options())
+    if prerequisites and profile.prerequisites:
+        _try(profile.for_prerequisites().options(), "of the prerequisites: ")
     _check_shared_folder(profile, out)
+    try:
+        _try(profile.for_report().options())
+    except SlurmError as error:
+        return [report_refused(error)]
+    return []
+
+
+def report_refused(error: SlurmError) -> str:
+    """Return what to say, and to do, about a report job that Slurm does not take."""
+    return (
+        f"the report job is refused, and the runs go on without it; {error}\n"
+        "  give it resources of its own in the profile, such as  report: {partition: NAME}  or  "
+        "report: {gpus_per_node: 1}"
+    )
+
+
+def _try(options: Mapping[str, str], whose: str = "") -> None:
+    try:
+        run(["sbatch", "--test-only", *flags(options), "--wrap", "true"], options=options)
+    except SlurmError as error:
+        raise SlurmError(f"{whose}{error}") from error
+
+
+def flags(options: Mapping[str, str]) -> list[str]:
+    """Return options of sbatch as words of its command line."""
+    return [f"--{name}={value}" if value else f"--{name}" for name, value in options.items()]
 
 
 def _check_shared_folder(profile: Profile, out: Path) -> None:
     """Look for a file of the output folder from a node, if one is free at once."""
-    words = ["srun", "--immediate=10", "--time=1", "--nodes=1", "--ntasks=1", "--mem=100M"]
-    words += _named_flags(profile)
+    words = ["srun", "--immediate=10", "--time=1", "--nodes=1", "--ntasks=1"]
+    words += ["--mem=100M"] if profile.mem_gb else []
+    told = profile.options()
+    # srun reads SLURM_ variables instead of the user's SBATCH_ ones.
+    named = {key: told.get(key) or os.environ.get(f"SBATCH_{key.upper()}", "") for key in NAMED}
+    words += flags({key: value for key, value in named.items() if value})
     with tempfile.NamedTemporaryFile(dir=out, prefix=".seen-from-node-") as probe:
         command = f"test -e {shlex.quote(probe.name)} && echo seen || echo unseen"
         try:
-            answer = _run([*words, "sh", "-c", command], timeout=40)
+            answer = run([*words, "sh", "-c", command], timeout=40)
         except SlurmError:
             return
     if "unseen" in answer:
         raise SlurmError(f"--out {out}: a compute node does not see this folder; use a shared one")
 
 
-def _resource_flags(profile: Profile) -> list[str]:
-    flags = [
-        f"--time={profile.minutes}",
-        f"--mem={profile.mem_gb}G",
-        f"--nodes={profile.nodes}",
-        f"--ntasks-per-node={profile.processes_per_node}",
-        f"--cpus-per-task={profile.cpus_per_task}",
-    ]
-    if profile.gpus_per_node:
-        flags.append(f"--gpus-per-node={profile.gpus_per_node}")
-    return flags + _named_flags(profile)
-
-
-def _named_flags(profile: Profile) -> list[str]:
-    return [f"--{name}={getattr(profile, name)}" for name in NAMED if getattr(profile, name)]
-
-
-def make_executor(
-    profile: Profile,
-    folder: Path,
-    code: Path,
-    name: str,
-    after: Sequence[str] = (),
-    requeue_killed: bool = False,
-) -> submitit.SlurmExecutor:
-    """Return an executor whose jobs run the code frozen at `code`, after the jobs `after` ended.
-
-    With `requeue_killed`, a job whose process is killed goes back into the queue (node.requeue).
-    """
-    executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=UNLIMITED)
-    parameters = _parameters(profile, code) | {"job_name": name}
-    parameters["setup"] += [*intact.script_lines(code, folder), *umask_line()]
-    if requeue_killed:
-        parameters["teardown"] = requeue.script_lines(sys.executable, folder)
-    if after:
-        parameters["dependency"] = "afterany:" + ":".join(after)
-    executor.update_parameters(**parameters)
-    # submitit's default wckey is refused by sites that check them.
-    executor.parameters["wckey"] = None
-    return executor
-
-
-def _parameters(profile: Profile, code: Path) -> dict[str, Any]:
-    """Return the profile in submitit's words."""
-    quoted = shlex.quote(str(code))
-    parameters: dict[str, Any] = {
-        "time": profile.minutes,
-        "mem": f"{profile.mem_gb}GB",
-        "nodes": profile.nodes,
-        "ntasks_per_node": profile.processes_per_node,
-        "cpus_per_task": profile.cpus_per_task,
-        "array_parallelism": profile.max_parallel,
-        "signal_delay_s": profile.warning_seconds,
-        "stderr_to_stdout": True,
-        "srun_args": _srun_args(profile),
-        "setup": [*profile.setup, f"cd {quoted}", f"export PYTHONPATH={quoted}"],
-        "additional_parameters": {"requeue": True},
-    }
-    if profile.gpus_per_node:
-        parameters["gpus_per_node"] = profile.gpus_per_node
-    named = {name: getattr(profile, name) for name in NAMED}
-    return parameters | {name: value for name, value in named.items() if value}
-
-
-def _srun_args(profile: Profile) -> list[str]:
-    """Newer srun does not inherit the first, and a site may export nothing by default."""
-    words = [f"--cpus-per-task={profile.cpus_per_task}", "--export=ALL"]
-    if profile.processes > 1:
-        # Time to write down why a rank died, but no more: a stuck one must not hold the nodes.
-        words += ["--kill-on-bad-exit=0", "--wait=60"]
-    return words
-
-
-def script(executor: submitit.SlurmExecutor, tasks: int) -> str:
-    """Return the sbatch script for an array of this many tasks, exactly as it would be sent."""
-    if tasks > 1:
-        executor.parameters["map_count"] = tasks
-    text: str = executor._make_submission_file_text(executor._submitit_command_str, "preview")
-    executor.parameters.pop("map_count", None)
-    return text
-
-
-def submit(executor: submitit.SlurmExecutor, tasks: Sequence[Any], largest: int) -> list[str]:
-    """Send tasks as arrays of at most `largest`, and return one job id a task.
-
-    Raises:
-        SlurmError: sbatch refused; what an earlier array of this call sent is cancelled.
-    """
-    ids: list[str] = []
-    try:
-        # A folder for each job would come too late for one that starts at once: Slurm ends a job
-        # whose log it cannot open. So all files lie in one folder, made before.
-        own_folder(Path(executor.folder))
-        with _clean_environment(), for_me_alone():
-            for start in range(0, len(tasks), largest):
-                chunk = tasks[start : start + largest]
-                ids += [job.job_id for job in executor.submit_array(chunk)]
-    except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
-        cancel(ids)
-        last = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise SlurmError(f"sbatch: {last}") from error
-    return ids
-
-
 def cancel(jobs: Sequence[str]) -> None:
     if jobs:
-        subprocess.run(["scancel", *jobs], capture_output=True, timeout=60)
+        subprocess.run(["scancel", *jobs], capture_output=True, timeout=60, env=environment())

@@ -1,29 +1,30 @@
 """Send a plan to Slurm: prerequisites, one array for the rest, and the report job after them."""
 
 import dataclasses
-import fcntl
+import secrets
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hw5hpc.cluster import slurm
+from hw5hpc.cluster import sbatch, slurm
 from hw5hpc.cluster.freeze import freeze
 from hw5hpc.cluster.plan import Item, Plan, pack, register
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.node.job import ReportJob, TrainingJob
+from hw5hpc.node.known_jobs import sender as this_sender
 from hw5hpc.node.retry import Budget
-from hw5hpc.store import Outputs, RunFolder, State
+from hw5hpc.store import Outputs, RunFolder, Sent, State
 
 
 @dataclass(frozen=True)
 class Submission:
-    """The job ids of one submission."""
+    """The job ids of one submission; without a report job `problem` says why, else both are ''."""
 
     first: list[str]
     rest: list[str]
     report: str
+    problem: str = ""
 
     @property
     def arrays(self) -> list[str]:
@@ -31,40 +32,35 @@ class Submission:
         return list(dict.fromkeys(job.split("_")[0] for job in (*self.first, *self.rest)))
 
 
-@contextmanager
-def locked(outputs: Outputs) -> Iterator[None]:
-    """Let one submitter at a time plan and send."""
-    outputs.root.mkdir(parents=True, exist_ok=True)
-    with (outputs.root / "submit.lock").open("w") as file:
-        # Where locks do not work at all, the claims still let one job train each run.
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
-    """Send what the plan holds; nothing stays in the queue when a part is refused.
+    """Send what the plan holds; nothing stays in the queue when runs are refused.
 
     Raises:
-        SlurmError: sbatch refused a job.
+        SlurmError: sbatch refused a job that trains; what `--force` had moved aside is back in its
+            place.
     """
-    register(plan, outputs)
+    aside = register(plan, outputs)
     code = freeze(outputs.sweep(plan.sweep.name).code, own=plan.sweep.own)
     sender = _Sender(plan, profile, outputs, code)
+    sender.who = this_sender()
     sent: list[str] = []
     try:
-        first = sender.send(plan.first, ())
+        first = sender.send(plan.first, profile.for_prerequisites(), ())
         sent += first
-        rest = sender.send(plan.rest, [*_arrays(first), *plan.waiting_for])
+        rest = sender.send(plan.rest, profile, [*_arrays(first), *plan.waiting_for])
         sent += rest
-        report = sender.send_report(_arrays([*first, *rest, *plan.waiting_for]))
-    except slurm.SlurmError:
+    except (slurm.SlurmError, KeyboardInterrupt):
         slurm.cancel(sent)
         for item in (*plan.first, *plan.rest):
-            _back_to_lost(outputs.run(item.id))
+            if item.id in aside:
+                outputs.put_back(item.id, aside[item.id])
+            else:
+                _back_to_lost(outputs.run(item.id))
         raise
-    submission = Submission(first, rest, report)
+    report, problem = sender.send_report(_arrays([*first, *rest, *plan.waiting_for]))
+    submission = Submission(first, rest, report, problem)
     record = dataclasses.asdict(submission) | {"time": time.time(), "code": code.name}
+    record |= {"id": sender.id, "user": sender.who.user, "cluster": sender.who.cluster}
     outputs.sweep(plan.sweep.name).add_submission(record)
     return submission
 
@@ -83,12 +79,16 @@ def scripts(plan: Plan, profile: Profile, outputs: Outputs) -> list[str]:
     """Return the sbatch scripts as they would be sent; nothing is written."""
     code = outputs.sweep(plan.sweep.name).code / "<hash of the code>"
     sender = _Sender(plan, profile, outputs, code)
-    parts = [(plan.first, "prerequisites"), (plan.rest, "runs")]
+    parts = [
+        (plan.first, profile.for_prerequisites(), "prerequisites"),
+        (plan.rest, profile, "runs"),
+    ]
     texts = []
-    for items, title in parts:
-        tasks = pack(items, profile, plan.sweep.own)
+    for items, asked, title in parts:
+        tasks = pack(items, asked, plan.sweep.own)
         if tasks:
-            text = slurm.script(sender.executor(()), len(tasks))
+            executor = sender.executor(asked, ())
+            text = executor.text(len(tasks), f"{executor.base_name}.preview")
             texts.append(f"# --- {title}: {len(tasks)} tasks ---\n{text}")
     return texts
 
@@ -99,33 +99,38 @@ class _Sender:
     def __init__(self, plan: Plan, profile: Profile, outputs: Outputs, code: Any) -> None:
         self._sweep, self._own = outputs.sweep(plan.sweep.name), plan.sweep.own
         self._profile, self._outputs, self._code = profile, outputs, code
+        self.id, self.who = secrets.token_hex(4), Sent("")
 
-    def executor(self, after: Sequence[str]) -> Any:
+    def executor(self, asked: Profile, after: Sequence[str]) -> sbatch.Executor:
         name = f"hw5hpc.{self._sweep.name}"
         logs = self._sweep.logs
-        return slurm.make_executor(
-            self._profile, logs, self._code, name, after, requeue_killed=True
-        )
+        return sbatch.make_executor(asked, logs, self._code, name, after, requeue_killed=True)
 
-    def send(self, items: Sequence[Item], after: Sequence[str]) -> list[str]:
+    def send(self, items: Sequence[Item], asked: Profile, after: Sequence[str]) -> list[str]:
         """Send the runs of one shape and mark each as queued under its job's id."""
-        groups = pack(items, self._profile, self._own)
+        groups = pack(items, asked, self._own)
         if not groups:
             return []
         folders = [[self._outputs.run(item.id).path for item in group] for group in groups]
-        name, processes = self._sweep.name, self._profile.processes
-        budget = Budget(self._profile.max_crashes, self._profile.max_stops)
-        device = self._profile.trains_on
-        tasks = [TrainingJob(name, group, budget, processes, device) for group in folders]
-        jobs = slurm.submit(self.executor(after), tasks, slurm.max_array_size())
+        name, processes = self._sweep.name, asked.processes
+        budget = Budget(asked.max_crashes, asked.max_stops)
+        tasks = [TrainingJob(name, group, budget, processes, asked.trains_on) for group in folders]
+        jobs = sbatch.submit(self.executor(asked, after), tasks, slurm.max_array_size())
         for job, group in zip(jobs, groups, strict=True):
             for item in group:
-                self._outputs.run(item.id).set_job(job)
+                run = self._outputs.run(item.id)
+                run.set_job(job, self.who.user, self.who.cluster, sync=False)
+        self._outputs.sync()
         return jobs
 
-    def send_report(self, after: Sequence[str]) -> str:
-        small = dataclasses.replace(self._profile, gpus_per_node=0, nodes=1, tasks_per_node=1)
-        name = f"hw5hpc.{self._sweep.name}.report"
-        executor = slurm.make_executor(small, self._sweep.logs, self._code, name, after)
-        task = ReportJob(self._outputs.root, self._sweep.name)
-        return slurm.submit(executor, [task], 1)[0]
+    def send_report(self, after: Sequence[str]) -> tuple[str, str]:
+        """Return the report job's id, or '' and why there is none: it never costs the runs."""
+        asked, name = self._profile.for_report(), f"hw5hpc.{self._sweep.name}.report"
+        executor = sbatch.make_executor(asked, self._sweep.logs, self._code, name, after)
+        when = time.strftime("%Y-%m-%d %H:%M:%S")
+        words = f"the submission of {when} (jobs {', '.join(after)})"
+        task = ReportJob(self._outputs.root, self._sweep.name, self.id, words)
+        try:
+            return sbatch.submit(executor, [task], 1)[0], ""
+        except slurm.SlurmError as error:
+            return "", slurm.report_refused(error)

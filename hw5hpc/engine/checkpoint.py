@@ -4,6 +4,7 @@ import hashlib
 import io
 import logging
 import os
+import pickle
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any
 import torch
 
 from hw5hpc.engine.distributed import SOLO, Ranks
-from hw5hpc.store import RunFolder
-from hw5hpc.store.files import sync_folder, write_atomic
+from hw5hpc.store import RunFolder, files
+from hw5hpc.store.files import StoreError, sync_folder, write_atomic
 
 MAGIC = b"hw5hpc1\n"
+# What torch.save writes is a zip file.
+ZIP = b"PK"
 HEADER = len(MAGIC) + hashlib.sha256().digest_size
 
 log = logging.getLogger(__name__)
@@ -40,14 +43,14 @@ def save(run: RunFolder, state: dict[str, Any]) -> None:
     payload = buffer.getvalue()
     fresh = run.path / f".checkpoint.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
-        with fresh.open("wb") as file:
+        with os.fdopen(files.open_new(fresh), "wb") as file:
             file.write(MAGIC + hashlib.sha256(payload).digest() + payload)
             file.flush()
             os.fsync(file.fileno())
         _payload(fresh)
         if run.checkpoint.exists():
-            run.checkpoint.replace(run.previous_checkpoint)
-        fresh.replace(run.checkpoint)
+            files.put_in_place(run.checkpoint, run.previous_checkpoint)
+        files.put_in_place(fresh, run.checkpoint)
     finally:
         fresh.unlink(missing_ok=True)
     # A node that loses power must not forget the renames.
@@ -76,7 +79,7 @@ def _newest(
     run: RunFolder, device: torch.device, unfit: Callable[[dict[str, Any]], str]
 ) -> tuple[bytes, dict[str, Any]] | None:
     for path in (run.checkpoint, run.previous_checkpoint):
-        if not path.exists():
+        if not os.path.lexists(path):
             continue
         try:
             payload = _payload(path)
@@ -104,8 +107,8 @@ def _set_aside(path: Path, error: Exception) -> None:
 
 def remove(run: RunFolder) -> None:
     """Remove the checkpoints of a run that has its result."""
-    run.checkpoint.unlink(missing_ok=True)
-    run.previous_checkpoint.unlink(missing_ok=True)
+    files.discard(run.checkpoint)
+    files.discard(run.previous_checkpoint)
 
 
 def _state(payload: bytes, device: torch.device) -> dict[str, Any]:
@@ -123,7 +126,10 @@ def _state(payload: bytes, device: torch.device) -> dict[str, Any]:
 
 
 def _payload(path: Path) -> bytes:
-    content = path.read_bytes()
+    try:
+        content = files.read_bytes(path, files.WEIGHTS_BYTES, MAGIC)
+    except StoreError as error:
+        raise DamagedCheckpoint(str(error)) from error
     digest, payload = content[len(MAGIC) : HEADER], content[HEADER:]
     if not content.startswith(MAGIC) or hashlib.sha256(payload).digest() != digest:
         raise DamagedCheckpoint(f"damaged checkpoint ({len(content)} bytes)")
@@ -139,6 +145,20 @@ def write_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read what write_weights wrote; nothing but tensors is accepted."""
-    weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    """Read what write_weights wrote; nothing but tensors is accepted.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    try:
+        content = io.BytesIO(files.read_bytes(path, files.WEIGHTS_BYTES, ZIP))
+        weights = torch.load(content, map_location="cpu", weights_only=True)
+    except StoreError:
+        raise
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: missing") from error
+    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise StoreError(f"{path}: damaged (torch cannot read it)") from error
+    if not isinstance(weights, dict):
+        raise StoreError(f"{path}: damaged (no weights but a {type(weights).__name__})")
     return weights

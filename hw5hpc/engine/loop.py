@@ -1,7 +1,6 @@
 """The one training loop: epochs and steps, metrics, checkpoints, and a clean stop at a step."""
 
 import logging
-import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from torch import Tensor
 from hw5hpc.engine import checkpoint
 from hw5hpc.engine.distributed import SOLO, Ranks
 from hw5hpc.engine.divergence import broken_number, broken_weight
+from hw5hpc.engine.progress import Clock, Position
 from hw5hpc.engine.random import global_state, seed_everything, set_global_state
 from hw5hpc.errors import describe
 from hw5hpc.store import RunFolder, State
@@ -96,95 +96,6 @@ class Outcome:
     seconds: float = 0.0
 
 
-class _Clock:
-    """Time over all turns, in all and in training steps alone, and when to save next."""
-
-    def __init__(self, device: torch.device, interval: float) -> None:
-        self._device, self._interval = device, interval
-        self._before, self._stepping = 0.0, 0.0
-        self._start = self._saved = self._mark = time.monotonic()
-        self._lap, self._lap_steps = 0.0, 0
-
-    def take(self, state: dict[str, Any]) -> None:
-        """Continue from a checkpoint; those of earlier versions know no time of steps alone."""
-        self._before = state["seconds"]
-        self._stepping = state.get("train_seconds", state["seconds"])
-
-    @property
-    def seconds(self) -> float:
-        return self._before + time.monotonic() - self._start
-
-    @property
-    def stepping(self) -> float:
-        """Seconds in training steps until the last call of `pause`."""
-        return self._stepping
-
-    def due(self) -> bool:
-        return time.monotonic() - self._saved >= self._interval
-
-    def stepped(self) -> None:
-        self._lap_steps += 1
-
-    def pause(self) -> None:
-        """Count the steps until now; what follows (measuring, saving) is none of them."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        passed = time.monotonic() - self._mark
-        self._stepping += passed
-        self._lap += passed
-
-    def go_on(self) -> None:
-        self._mark = time.monotonic()
-
-    def saved(self) -> None:
-        self._saved = time.monotonic()
-        self.go_on()
-
-    def lap(self) -> dict[str, float]:
-        """Return the timing of the steps since the last call, in this turn of the run."""
-        step_ms = 1e3 * self._lap / max(self._lap_steps, 1)
-        self._lap, self._lap_steps = 0.0, 0
-        return {"seconds": self.seconds, "train_seconds": self._stepping, "step_ms": step_ms}
-
-
-class _Position:
-    """Where the run is: epochs done, steps done in the next one, loss sums since the last row."""
-
-    def __init__(self) -> None:
-        self.epoch = 0
-        self.step = 0
-        self.weight = 0
-        self.sums: dict[str, Tensor] = {}
-
-    def add(self, losses: dict[str, Tensor], weight: int) -> None:
-        for name, loss in losses.items():
-            value = loss.double() * weight
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.weight += weight
-        self.step += 1
-
-    def whole(self, ranks: Ranks) -> dict[str, Any]:
-        """Return the position with the sums of all ranks: it does not depend on their number."""
-        sums = {name: ranks.sum(value) for name, value in self.sums.items()}
-        return {**vars(self), "sums": sums}
-
-    def take(self, whole: dict[str, Any], ranks: Ranks) -> None:
-        """Continue from `whole`; one rank goes on with its sums, the others add their own parts."""
-        vars(self).update(whole)
-        if not ranks.first:
-            self.sums = {name: torch.zeros_like(value) for name, value in self.sums.items()}
-
-    def end_epoch(self) -> None:
-        self.epoch, self.step = self.epoch + 1, 0
-
-    def end_row(self, ranks: Ranks) -> dict[str, float]:
-        """Return the mean losses since the last row."""
-        sums = self.whole(ranks)["sums"]
-        means = {name: float(value) / self.weight for name, value in sums.items()}
-        self.weight, self.sums = 0, {}
-        return means
-
-
 def train(
     training: Training, run: RunFolder, device: torch.device, watch: Watch, ranks: Ranks = SOLO
 ) -> Outcome:
@@ -230,7 +141,7 @@ def _broken(measured: Evaluation) -> str:
 def _look(
     training: Training,
     run: RunFolder,
-    position: _Position,
+    position: Position,
     steps: int,
     watch: Watch,
     ranks: Ranks,
@@ -266,8 +177,8 @@ def _keep(run: RunFolder, epoch: int, arrays: Mapping[str, NDArray[Any]], ranks:
 def _save(
     training: Training,
     run: RunFolder,
-    position: _Position,
-    clock: _Clock,
+    position: Position,
+    clock: Clock,
     watch: Watch,
     ranks: Ranks,
 ) -> None:
@@ -289,8 +200,8 @@ def _save(
 
 def _resume(
     training: Training, run: RunFolder, device: torch.device, watch: Watch, ranks: Ranks
-) -> tuple[_Position, _Clock]:
-    position, clock = _Position(), _Clock(device, watch.checkpoint_seconds)
+) -> tuple[Position, Clock]:
+    position, clock = Position(), Clock(device, watch.checkpoint_seconds)
     state = checkpoint.load(run, device, ranks, lambda found: _unfit(found, watch.origin))
     lacking = ranks.first and state is not None and run.metrics_size() < state["metrics_size"]
     if ranks.agree(lacking)[0]:
@@ -324,6 +235,8 @@ def _unfit(state: Mapping[str, Any], origin: Mapping[str, str]) -> str:
     """Say why a checkpoint is not to be gone on from: '' when it may be."""
     parts = ("training", "position", "seconds", "metrics_size", "random")
     lacking = [part for part in parts if part not in state]
+    where = state.get("position")
+    lacking += [key for key in vars(Position()) if isinstance(where, Mapping) and key not in where]
     if lacking:
         return f"it has another layout, without {', '.join(lacking)}"
     before = state.get("origin")

@@ -11,9 +11,12 @@ from typing import Any
 import submitit
 from submitit.helpers import DelayedSubmission
 
+from hw5hpc.errors import UserError
 from hw5hpc.node import deaths, requeue
 from hw5hpc.node.code import own_file
+from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.node.retry import Budget
+from hw5hpc.node.standing import note
 from hw5hpc.node.stop import StopFlag
 from hw5hpc.node.task import Task
 from hw5hpc.store import RunFolder, State
@@ -88,14 +91,23 @@ class TrainingJob:
                     need_gpu()
                 killed = deaths.take(environment.paths.folder, job) if team.ranks.first else ""
                 task = Task(
-                    self.sweep, job, stop, budget=self.budget, killed=killed, own=own_file()
+                    self.sweep,
+                    job,
+                    stop,
+                    budget=self.budget,
+                    killed=killed,
+                    own=own_file(),
+                    gone=requeue.gone,
                 )
                 return work(folders, task, team), team.ranks.agree(stop())[0]
         except (RendezvousError, NoGpu) as error:
             # Another node may have a GPU that works; another torch is none of this job's.
             no_driver = isinstance(error, NoGpu) and torch.version.cuda is not None
             may_pass = no_driver or isinstance(error, RendezvousTimeout)
-            task, ranks = Task(self.sweep, job, budget=self.budget), slurm_ranks(environment)
+            task, ranks = (
+                Task(self.sweep, job, budget=self.budget, gone=requeue.gone),
+                slurm_ranks(environment),
+            )
             count_crash(folders, task, ranks, str(error), final=not may_pass)
             if may_pass:
                 raise TeamBroken(str(error)) from error
@@ -116,20 +128,31 @@ def _unfinished(states: Sequence[State]) -> bool:
 
 
 class ReportJob:
-    """The last job of a sweep: aggregate whatever has finished."""
+    """The last job of a sweep: aggregate whatever has finished.
 
-    def __init__(self, out: Path, sweep: str) -> None:
+    `submission` is the id of the submission that sent it, `words` say which one that was.
+    """
+
+    def __init__(self, out: Path, sweep: str, submission: str = "", words: str = "") -> None:
         self.out, self.sweep = str(out), sweep
+        self.submission, self.words = submission, words
 
     def __call__(self) -> str:
-        from hw5hpc.report.aggregate import aggregate
+        from hw5hpc.report.aggregate import Maker, aggregate
         from hw5hpc.store import Outputs
 
         outputs = Outputs(Path(self.out))
-        return str(aggregate(outputs, outputs.sweep(self.sweep)).index)
+        sweep = outputs.sweep(self.sweep)
+        try:
+            note(outputs, sweep, KnownJobs())
+        except (OSError, UserError):
+            log.exception("Slurm's word on the jobs is not known")
+        job = submitit.JobEnvironment().job_id
+        maker = Maker(f"Made by job {job}, the report of {self.words}.", self.submission)
+        return str(aggregate(outputs, sweep, maker).index)
 
     def checkpoint(self) -> DelayedSubmission:
-        return DelayedSubmission(ReportJob(Path(self.out), self.sweep))
+        return DelayedSubmission(ReportJob(Path(self.out), self.sweep, self.submission, self.words))
 
 
 def _hand_back(warning: int) -> None:

@@ -13,7 +13,7 @@ from hw5hpc.engine.loop import Outcome
 from hw5hpc.errors import describe
 from hw5hpc.node.retry import after_crash, after_stop
 from hw5hpc.node.task import Task
-from hw5hpc.store import Claim, RunFolder, State, Status, claim
+from hw5hpc.store import Claim, RunFolder, State, Status, claim, tidy
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,9 @@ class Ledger:
     def _open(self) -> tuple[bool, State]:
         status = self._run.status()
         if _over(status):
+            tidy(self._run)
             return False, status.state
-        self._claim = claim(self._run, self._task.job)
+        self._claim = claim(self._run, self._task.job, self._task.gone)
         if self._claim is None:
             log.warning("run %s is being worked on elsewhere; left alone", self._run.id)
             return False, State.RUNNING

@@ -21,6 +21,10 @@ STOPS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.S
 # A process that dies before it looks at its runs must not come back for ever.
 UNSEEN_DEATHS = 3
 PATIENCE_SECONDS = 300.0
+ENDED = (
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
+    "PREEMPTED", "TIMEOUT",
+)  # fmt: skip
 
 
 def script_lines(python: str, logs: Path) -> list[str]:
@@ -46,6 +50,19 @@ def still_running(job: str, patience: float = PATIENCE_SECONDS) -> bool:
         if time.monotonic() > end:
             return False
         time.sleep(2)
+
+
+def gone(job: str) -> bool:
+    """Whether Slurm says that a job has ended for good; False where it does not answer."""
+    try:
+        shown = subprocess.run(
+            ["scontrol", "show", "job", job], capture_output=True, text=True, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    if shown.returncode != 0:
+        return "Invalid job id" in shown.stderr
+    return any(f"JobState={state}" in shown.stdout for state in ENDED)
 
 
 def put_back(job: str, patience: float = PATIENCE_SECONDS) -> bool:

@@ -13,7 +13,8 @@ class Task:
     """What the runs of one task share; `job` is '' without Slurm.
 
     `stop` says whether to stop at the next step, `tell` hears each status of a run (its id).
-    `killed` says what ended this job's turn before this one, if a signal killed its process.
+    `killed` says what ended this job's turn before this one, if a signal killed its process;
+    `gone` whether another Slurm job has ended.
     `own` is the file of the user's own experiment, where the sweep has one.
     """
 
@@ -23,4 +24,5 @@ class Task:
     tell: Callable[[str, Status], None] = lambda run, status: None
     budget: Budget = field(default_factory=Budget)
     killed: str = ""
+    gone: Callable[[str], bool] = lambda job: False
     own: Path | None = None

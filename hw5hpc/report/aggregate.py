@@ -1,7 +1,8 @@
 """Write a sweep's report from whatever has finished so far."""
 
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hw5hpc.report import markdown, page, render, spreadsheet
@@ -22,12 +23,21 @@ class ReportResult:
     missing: tuple[str, ...]
 
 
-def aggregate(outputs: Outputs, sweep: SweepFolder) -> ReportResult:
+@dataclass(frozen=True)
+class Maker:
+    """What made a report: a sentence for the page, and the id of the submission that it ends."""
+
+    words: str = "Made by hand, not by a submission's report job."
+    submission: str = ""
+
+
+def aggregate(outputs: Outputs, sweep: SweepFolder, maker: Maker | None = None) -> ReportResult:
     """Write the report: tables, figures, the summary, and the page last.
 
     Raises:
         StoreError: nothing of this name was submitted.
     """
+    sweep.check_folders()
     tables = collect(outputs, sweep)
     files.write_text(sweep.report / "results.csv", spreadsheet.text(results_table(tables)))
     files.write_text(sweep.report / "curves.csv", spreadsheet.text(curves_table(tables)))
@@ -49,7 +59,9 @@ def aggregate(outputs: Outputs, sweep: SweepFolder) -> ReportResult:
     summary = summarise(tables, shown, undrawn)
     files.write_text(sweep.report / "summary.md", markdown.text(summary))
     index = sweep.report / "index.html"
-    files.write_text(index, page.html(summary, drawn))
+    maker = maker or Maker()
+    files.write_text(index, page.html(summary, drawn, maker.words))
+    sweep.set_report_origin({**asdict(maker), "time": time.time()})
     return ReportResult(index, summary.figures, summary.missing)
 
 
@@ -57,4 +69,4 @@ def _drop_stale(folder: Path, drawn: list[str]) -> None:
     """Remove figures of an earlier report that this one does not show."""
     for name in FIGURES.keys() - set(drawn):
         for kind in render.KINDS:
-            (folder / f"{name}.{kind}").unlink(missing_ok=True)
+            files.discard(folder / f"{name}.{kind}")

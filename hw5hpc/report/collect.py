@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,27 @@ from hw5hpc.report.tables import Arrays, Origin, Tables
 from hw5hpc.store import Outputs, RunFolder, State, StoreError, SweepFolder
 from hw5hpc.store.files import numbers
 from hw5hpc.text import safe, safe_value
+from hw5hpc.tracking.describe import mode_at_submission
+from hw5hpc.tracking.memory import url_of
 
 # A run whose folder was deleted, and one whose files contradict each other, are in no State.
 MISSING, DAMAGED = "missing", "damaged"
+# What a run is in while its own files cannot say whether its job is still there.
+GOING = (State.QUEUED, State.RUNNING, State.INTERRUPTED)
 TIMES = ("seconds", "train_seconds", "step_ms")
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class _News:
+    """What Slurm said of a run's job, and when (seconds since 1970)."""
+
+    when: float
+    said: Mapping[str, str]
+
+    def is_of(self, job: str, updated: float) -> bool:
+        """Whether it is about this job, and newer than the run's own word."""
+        return self.said.get("job") == job and self.when >= updated
 
 
 @dataclass(frozen=True)
@@ -50,7 +68,9 @@ def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
     record = safe_value(sweep.load())
     points = _points(sweep)
     runs = [str(run) for run in record.get("runs", [])]
-    read = [_read(outputs.run(run), points.get(run, {})) for run in runs]
+    when, said = sweep.standing()
+    news = {run: _News(when, safe_value(one)) for run, one in said.items()}
+    read = [_read(outputs.run(run), points.get(run, {}), news.get(run)) for run in runs]
     keys = tuple(dict.fromkeys(key for one in read for key in one.config))
     origins = [one.origin for one in read if one.origin]
     tables = Tables(
@@ -66,7 +86,8 @@ def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
         headline=str(record.get("headline") or _headline(str(record.get("experiment")))),
         commits=tuple(dict.fromkeys(o.commit for o in origins if o.commit)),
         origins={one.run: (one.origin, one.job) for one in read if one.origin},
-        links={one.run: _links(outputs.run(one.run), sweep) for one in read},
+        links={one.run: _links(outputs.run(one.run), sweep, one.job) for one in read},
+        mirror=safe(mode_at_submission(sweep)),
     )
     return with_steps_to_cover(tables)
 
@@ -76,14 +97,20 @@ def _headline(experiment: str) -> str:
     return EXPERIMENTS[experiment].headline if experiment in EXPERIMENTS else ""
 
 
-def _links(run: RunFolder, sweep: SweepFolder) -> dict[str, str]:
+def _links(run: RunFolder, sweep: SweepFolder, job: str) -> dict[str, str]:
     """What a reader may want to open of a run; the page is read where the report was written."""
-    jobs = [job for job in (run.job(), run.status().job) if job]
-    logs = [log for log in map(sweep.log_of, jobs) if log.is_file()]
+    jobs = [job]
+    with contextlib.suppress(OSError):
+        # What was sent last explains more than what wrote the result, if it has a log already.
+        jobs.insert(0, run.job())
+    logs = [log for log in map(sweep.log_of, filter(None, jobs)) if log.is_file()]
     places = {"config": run.path / "config.yaml", "folder": run.path, "W&B": run.path / "wandb"}
     found = {what: place for what, place in places.items() if place.exists()}
     found |= dict(zip(["log"], logs, strict=False))
-    return {what: _relative(place, sweep.report) for what, place in found.items()}
+    links = {what: _relative(place, sweep.report) for what, place in found.items()}
+    address = url_of(run)
+    # An offline run's folder, until it was sent.
+    return links | ({"W&B": address} if re.match(r"https?://", address) else {})
 
 
 def _relative(place: Path, start: Path) -> str:
@@ -112,33 +139,38 @@ def _value(text: str | None) -> Any:
     return text
 
 
-def _read(run: RunFolder, point: Mapping[str, Any]) -> _Read:
+def _read(run: RunFolder, point: Mapping[str, Any], news: _News | None) -> _Read:
     """Read a run; a file that cannot be read at all counts as damage, never as an error."""
     if not run.path.is_dir():
         return _Read(run.id, MISSING, "its folder is not there", point)
     try:
-        return _read_folder(run, point)
+        return _read_folder(run, point, news)
     except OSError as error:
-        return _Read(run.id, DAMAGED, f"cannot be read: {error.strerror}", point)
+        said = str(error) if isinstance(error, StoreError) else f"cannot be read: {error.strerror}"
+        return _Read(run.id, DAMAGED, said.replace(f"{run.path}/", ""), point)
 
 
-def _read_folder(run: RunFolder, point: Mapping[str, Any]) -> _Read:
+def _read_folder(run: RunFolder, point: Mapping[str, Any], news: _News | None) -> _Read:
     config, problem = _config(run, point)
-    state, reason, result = _state(run)
+    state, reason, result = _state(run, news)
+    damaged = run.damage() if state in (State.FINISHED, State.DIVERGED) else {}
+    rows, unread = _looks(run)
     provenance = safe_value(run.provenance())
     facts = provenance if isinstance(provenance, dict) else {}
     source = str(result.get("data_source") or facts.get("data_source") or "")
     return _Read(
         run=run.id,
         state=state,
-        reason=safe("; ".join(part for part in (reason, problem) if part)),
+        reason=safe(
+            "; ".join(part for part in (reason, problem, unread, *_words(damaged)) if part)
+        ),
         config=config,
         metrics=numbers(result.get("metrics")),
-        rows=_looks(run),
-        arrays=run.arrays(),
+        rows=() if METRICS in damaged else rows,
+        arrays=_whole(run.arrays(), damaged),
         facts=_facts(result, facts),
         source=source,
-        class_names=tuple(str(name) for name in result.get("class_names") or ()),
+        class_names=_names(result.get("class_names")),
         origin=_origin(facts, source) if facts else None,
         job=str(facts.get("job") or ""),
     )
@@ -159,20 +191,42 @@ def _config(run: RunFolder, point: Mapping[str, Any]) -> tuple[Mapping[str, Any]
         return point, "config.yaml is missing or damaged"
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(str(name) for name in value) if isinstance(value, list) else ()
+
+
+def _words(damaged: Mapping[str, str]) -> list[str]:
+    return [f"{name}: {what}" for name, what in damaged.items()]
+
+
+def _whole(arrays: dict[str, Arrays], damaged: Mapping[str, str]) -> dict[str, Arrays]:
+    """Leave out the arrays that are not what the run wrote."""
+    return {
+        name: {
+            epoch: array
+            for epoch, array in kept.items()
+            if f"artifacts/{name}.{epoch:05d}.npy" not in damaged
+        }
+        for name, kept in arrays.items()
+    }
+
+
 def _named(error: StoreError) -> str:
     """The file's name without its folder: a report may be read where the folder is not."""
     path, _, problem = str(error).partition(": ")
     return f"{Path(path).name}: {problem}"
 
 
-def _state(run: RunFolder) -> tuple[str, str, Mapping[str, Any]]:
+def _state(run: RunFolder, news: _News | None) -> tuple[str, str, Mapping[str, Any]]:
     """Return (state, reason, result); a result of another format is named, never used."""
     try:
         result = safe_value(run.result() or {})
     except StoreError as error:
         return DAMAGED, _named(error), {}
     status = run.status()
-    reason = str(status.reason or result.get("reason") or "")
+    if news and status.state in GOING and news.is_of(run.job(), status.updated):
+        return str(news.said.get("state")), str(news.said.get("reason")), result
+    reason = str(status.reason or result.get("reason") or "").replace(f"{run.path}/", "")
     if status.state is State.NEW and not reason:
         reason = "not started"
     return str(status.state), reason, result
@@ -186,18 +240,22 @@ def _facts(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str
     return {"seconds": seconds, "device": str(device), "gpu_hours": spent}
 
 
-def _looks(run: RunFolder) -> list[dict[str, float]]:
-    """One row a look, with its timing; of two rows for one step the later counts.
+def _looks(run: RunFolder) -> tuple[list[dict[str, float]], str]:
+    """One row a look, with its timing, and why there are none ('': they were read).
 
-    Timings that name no step are those of whole epochs: each belongs to the epoch's first row.
+    Of two rows for one step the later counts. Timings that name no step are those of whole epochs:
+    each belongs to the epoch's first row.
     """
-    rows, timing = _latest(run.metrics()), _latest(run.timing())
+    try:
+        rows, timing = _latest(run.metrics()), _latest(run.timing())
+    except StoreError as error:
+        return [], _named(error)
     ends: dict[float, _Key] = {}
     for key in sorted(rows, key=_order):
         ends.setdefault(rows[key]["epoch"], key)
     for epoch, key in ends.items():
         timing.setdefault(key, timing.get((epoch, None), {}))
-    return [{**timing.get(key, {}), **rows[key]} for key in sorted(rows, key=_order)]
+    return [{**timing.get(key, {}), **rows[key]} for key in sorted(rows, key=_order)], ""
 
 
 # (0, step) of a row that names its step, (epoch, None) of another.

@@ -195,6 +195,8 @@ def _short(value: Any) -> str:
 def final(tables: Tables, column: str) -> dict[Setting, list[float]]:
     """Return each setting's final values of a metric, one a finished run that has it."""
     found = {setting: tables.finished(setting) for setting in tables.compared}
+    if column not in tables.results:
+        return {setting: [] for setting in found}
     return {setting: rows[column].dropna().tolist() for setting, rows in found.items()}
 
 

@@ -25,6 +25,7 @@ from hw5hpc.report.summary import (
     number,
     shown_runs,
 )
+from hw5hpc.text import safe
 
 FOLDER = Path(__file__).parent / "template"
 KINDS = {HOLDS: "holds", FAILS: "fails"}
@@ -66,8 +67,11 @@ class Table:
     links: bool = False
 
 
-def html(summary: Summary, drawn: Sequence[Drawn] = ()) -> str:
-    """Return index.html; every text that came from a file is escaped."""
+def html(summary: Summary, drawn: Sequence[Drawn] = (), made: str = "") -> str:
+    """Return index.html; every text that came from a file is escaped.
+
+    `made` is a sentence on what made the report.
+    """
     script = _file("page.js")
     figures = {one.name: _figure(one) for one in drawn}
     key = key_figure(summary)
@@ -87,7 +91,9 @@ def html(summary: Summary, drawn: Sequence[Drawn] = ()) -> str:
         common=_words("Shared by all runs", ["key", "value"], common(summary.tables).items()),
         runs=_runs(summary),
         data=summary.tables.source or "not known yet",
+        made=safe(made),
         commits=", ".join(summary.tables.commits) or "not known",
+        mirror=summary.tables.mirror or "not recorded",
         # Trusted: files of this package, and drawings that went through svg.embed.
         style=Markup(_file("page.css")),
         script=Markup(script),

@@ -104,6 +104,9 @@ def missing_groups(summary: Summary) -> list[Missing]:
         groups.setdefault((row["state"], row["reason"]), []).append(_named(tables, row))
     found = sorted(groups.items(), key=lambda item: -len(item[1]))
     runs = [Missing(_grouped(*key, len(members)), tuple(members)) for key, members in found]
+    fewer = tuple(fewer_seeds(tables))
+    if fewer:
+        runs.append(Missing("settings with fewer seeds than others", fewer))
     count = len(summary.undrawn)
     figures = [Missing(f"{count} figure{'s' * (count != 1)} not drawn", summary.undrawn)]
     mixed = tuple(mixed_data(tables))
@@ -127,9 +130,10 @@ def undrawn_figure(name: str, reason: str) -> str:
 
 
 def missing_runs(tables: Tables) -> list[str]:
-    """Return a sentence for each run that has not finished."""
+    """Return a sentence for each run that has not finished, or whose files are damaged."""
     sentences = []
-    for _, row in tables.results[tables.results["state"] != "finished"].iterrows():
+    results = tables.results
+    for _, row in results[(results["state"] != "finished") | (results["reason"] != "")].iterrows():
         why = f": {row['reason']}" if row["reason"] else ""
         sentences.append(f"{_named(tables, row)} is {row['state']}{why}")
     return sentences

@@ -42,7 +42,8 @@ class Tables:
         headline: the metric that is shown first, '' when the experiment names none.
         commits: the git commits that the runs were made from, each once.
         origins: {run: (what it was made from, its Slurm job or '')} of the runs that have begun.
-        links: {run: {what is linked: path relative to the report}}, only what is there.
+        links: {run: {what is linked: path relative to the report, or address}}, only what is there.
+        mirror: the mode of W&B when the sweep was submitted, and why; '' when it was not recorded.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Tables:
     commits: tuple[str, ...] = ()
     origins: dict[str, tuple[Origin, str]] = field(default_factory=dict)
     links: dict[str, dict[str, str]] = field(default_factory=dict)
+    mirror: str = ""
 
     @property
     def classes(self) -> int:

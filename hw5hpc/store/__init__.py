@@ -1,18 +1,24 @@
 """The run store: the only code that knows the names of files in a run or sweep directory."""
 
-from hw5hpc.store.claim import Claim, claim, holder
+from hw5hpc.store.claim import Claim, JobAlive, Life, claim, holder, life, tidy
+from hw5hpc.store.files import StoreError
 from hw5hpc.store.outputs import Outputs, SweepFolder
-from hw5hpc.store.run import RunFolder, StoreError
+from hw5hpc.store.run import RunFolder, Sent
 from hw5hpc.store.state import State, Status
 
 __all__ = [
     "Claim",
+    "JobAlive",
+    "Life",
     "Outputs",
     "RunFolder",
+    "Sent",
     "State",
     "Status",
     "StoreError",
     "SweepFolder",
     "claim",
     "holder",
+    "life",
+    "tidy",
 ]

@@ -3,19 +3,33 @@
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hw5hpc.store import files
+from hw5hpc.store import files, process
 from hw5hpc.store.run import RunFolder
 
 STALE_SECONDS = 300.0
 LOCK_SECONDS = 30.0
+TOKEN = re.compile(r"[\w-]{1,64}")
+# Says whether a Slurm job still exists; None when Slurm cannot be asked.
+JobAlive = Callable[[str], bool | None]
+
+
+class Life(StrEnum):
+    """Whether anybody works on a run that has not ended."""
+
+    HELD = "a living worker holds it"
+    WAITING = "its job is in the queue"
+    UNKNOWN = "nobody holds it, and Slurm cannot be asked about its job"
+    GONE = "nobody holds it, and its job is gone"
 
 
 @dataclass(frozen=True)
@@ -26,18 +40,26 @@ class Claim:
     token: str
 
     def beat(self) -> bool:
-        """Show that the holder lives; return False when another worker has taken over."""
-        record = files.read_json(self.run.claim_path)
-        if not record or record.get("token") != self.token:
+        """Show that the holder lives; return False when another worker has taken over.
+
+        Raises:
+            StoreError: one of the run's folders has become a link.
+        """
+        self.run.check_folders()
+        if not self._mine():
             return False
-        os.utime(self.run.claim_path)
+        os.utime(self.run.claim_path, follow_symlinks=False)
         return True
 
     def release(self) -> None:
         with _locked(self.run):
-            record = files.read_json(self.run.claim_path)
-            if record and record.get("token") == self.token:
+            if self._mine():
                 self.run.claim_path.unlink(missing_ok=True)
+        tidy(self.run)
+
+    def _mine(self) -> bool:
+        record = files.read_json(self.run.claim_path)
+        return isinstance(record, dict) and record.get("token") == self.token
 
 
 def claim(run: RunFolder, job: str = "", gone: Callable[[str], bool] | None = None) -> Claim | None:
@@ -48,110 +70,138 @@ def claim(run: RunFolder, job: str = "", gone: Callable[[str], bool] | None = No
 
     The lock only makes claimers wait for each other. What decides is a hard link, which one of
     them can make, on NFS too: so a file system without working locks costs no safety.
+
+    Raises:
+        StoreError: a folder of the run is a link, or the lock is no file.
     """
     with _locked(run):
-        judged = _token(run)
-        if _alive(run, job, gone):
+        judged = _token(run.claim_path)
+        if _alive(run.claim_path, job, gone):
             return None
         token = secrets.token_hex(8)
         record = {"token": token, "host": socket.gethostname(), "pid": os.getpid(), "job": job}
-        record["started"] = _start_time(os.getpid())
+        record["started"] = process.own_start_time()
         fresh = run.path / f".claim.{token}.tmp"
         try:
             files.write_json(fresh, record)
-            return Claim(run, token) if _enter(run, fresh, judged) else None
+            return Claim(run, token) if _enter(run, fresh, judged, gone) else None
         finally:
             fresh.unlink(missing_ok=True)
 
 
-def _enter(run: RunFolder, fresh: Path, dead: str) -> bool:
-    """Make `fresh` the claim: the first one ('' for `dead`), or the heir of a dead holder."""
+def _enter(run: RunFolder, fresh: Path, dead: str, gone: Callable[[str], bool] | None) -> bool:
+    """Make `fresh` the claim: the first one ('' for `dead`), or the heir of a dead holder.
+
+    A claimer that was killed as an heir has an heir itself, and so on: the last one enters.
+    """
     if not dead:
-        return _link(fresh, run.claim_path)
-    heir = run.path / f".claim.{dead}.heir"
-    if not _link(fresh, heir):
-        _drop_stale(heir)
-        return False
+        return files.link(fresh, run.claim_path)
+    heirs = [_heir(run, dead)]
+    while not files.link(fresh, heirs[-1]):
+        if _alive(heirs[-1], "", gone, damaged=_fresh(heirs[-1])):
+            return False
+        if not _killed(heirs[-1]):
+            files.discard(heirs[-1])
+            return False
+        heirs.append(_heir(run, _token(heirs[-1])))
     try:
         # A claimer that was slow to get here may have judged a claim that is no more.
-        if _token(run) != dead:
+        if _token(run.claim_path) != dead:
             return False
-        fresh.replace(run.claim_path)
+        files.put_in_place(fresh, run.claim_path)
         return True
     finally:
-        heir.unlink(missing_ok=True)
+        for heir in reversed(heirs):
+            files.discard(heir)
 
 
-def _link(source: Path, target: Path) -> bool:
-    """Give a file a second name, unless that name is taken."""
+def _heir(run: RunFolder, dead: str) -> Path:
+    return run.path / f".claim.{dead}.heir"
+
+
+def _killed(heir: Path) -> bool:
+    """Whether the process that made it is known to be dead; a heartbeat alone is no proof."""
+    record = _read(heir)
+    here = record is not None and record.get("host") == socket.gethostname()
+    return bool(here and record and process.lives(record) is False)
+
+
+def _token(path: Path) -> str:
+    """Return the token of a claim, '' when there is none."""
+    if not os.path.lexists(path):
+        return ""
+    token = (_read(path) or {}).get("token")
+    return token if isinstance(token, str) and TOKEN.fullmatch(token) else "damaged"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return a claim's record; None when there is none or it is damaged, {} when unreadable."""
     try:
-        target.hardlink_to(source)
-    except FileExistsError:
-        return False
+        record = files.read_json(path)
+    except files.StoreError:
+        return None
     except PermissionError:
-        # A file system without hard links; exclusive creation is the next best.
-        return _copy_exclusively(source, target)
-    return True
-
-
-def _copy_exclusively(source: Path, target: Path) -> bool:
-    try:
-        with target.open("xb") as file:
-            file.write(source.read_bytes())
-    except FileExistsError:
-        return False
-    return True
-
-
-def _token(run: RunFolder) -> str:
-    """Return the claim's token, '' when there is no claim."""
-    record = files.read_json(run.claim_path)
-    if isinstance(record, dict):
-        return str(record.get("token"))
-    return "damaged" if run.claim_path.exists() else ""
-
-
-def _drop_stale(heir: Path) -> None:
-    """An heir lives for milliseconds, unless its process was killed just then."""
-    with contextlib.suppress(OSError):
-        if time.time() - heir.stat().st_mtime > STALE_SECONDS:
-            heir.unlink()
+        return {}
+    sane = isinstance(record, dict) and all(
+        isinstance(record.get(key), str) for key in ("token", "host")
+    )
+    return record if sane else None
 
 
 def holder(run: RunFolder, gone: Callable[[str], bool] | None = None) -> dict[str, Any] | None:
     """Return the record of a living holder, or None; `gone` as for claim."""
-    return files.read_json(run.claim_path) if _alive(run, "", gone) else None
+    return _read(run.claim_path) if _alive(run.claim_path, "", gone) else None
 
 
-def _alive(run: RunFolder, job: str, gone: Callable[[str], bool] | None) -> bool:
-    record = files.read_json(run.claim_path)
-    if not isinstance(record, dict):
-        return False
+def life(run: RunFolder, job_alive: JobAlive) -> Life:
+    """Return whether anybody works on a run: the one answer, for plans, status and workers."""
+    if holder(run, gone=lambda job: job_alive(job) is False) is not None:
+        return Life.HELD
+    job = run.job()
+    waits = job_alive(job) if job else False
+    return {True: Life.WAITING, False: Life.GONE, None: Life.UNKNOWN}[waits]
+
+
+def tidy(run: RunFolder) -> None:
+    """Leave nothing of its work behind in a run that has a result and no living holder."""
+    with contextlib.suppress(OSError):
+        if run.result() is not None and holder(run) is None:
+            run.tidy()
+
+
+def _alive(path: Path, job: str, gone: Callable[[str], bool] | None, damaged: bool = False) -> bool:
+    """Whether the holder that a claim names lives; `damaged` is the answer for one without sense.
+
+    A process of this host is looked at. Any other is alive while its heartbeat is young, and a
+    time in the future is as old as it is far.
+    """
+    record = _read(path)
+    if record is None:
+        return damaged
     if job and record.get("job") == job:
         return False
     if record.get("host") == socket.gethostname():
-        return bool(record.get("started") == _start_time(record.get("pid", 0)))
-    if gone is not None and record.get("job") and gone(record["job"]):
+        verdict = process.lives(record)
+        if verdict is not None:
+            return verdict
+    other = record.get("job")
+    if gone is not None and other and isinstance(other, str) and gone(other):
         return False
-    with contextlib.suppress(FileNotFoundError):
-        return time.time() - run.claim_path.stat().st_mtime < STALE_SECONDS
+    return _fresh(path)
+
+
+def _fresh(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return abs(time.time() - path.lstat().st_mtime) < STALE_SECONDS
     return False
-
-
-def _start_time(pid: int) -> str:
-    """Return what tells a process from a later one with the same number ('' when it is gone)."""
-    with contextlib.suppress(OSError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        # A zombie has ended; only its parent has not noticed yet.
-        return "" if fields[0] == "Z" else fields[19]
-    return ""
 
 
 @contextlib.contextmanager
 def _locked(run: RunFolder) -> Iterator[None]:
     """Take turns; the kernel (or the NFS server) frees the lock when its holder dies."""
+    run.check_folders()
     run.path.mkdir(parents=True, exist_ok=True)
-    with (run.path / "claim.lock").open("wb") as file:
+    with files.open_lock(run.path / "claim.lock") as file:
         _wait_for_lock(file)
         yield
 

@@ -2,31 +2,35 @@
 
 import contextlib
 import errno
-import io
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from hw5hpc.errors import UserError
-from hw5hpc.store import files
+from hw5hpc.store import arrays, config_file, files, integrity
+from hw5hpc.store.files import StoreError
 from hw5hpc.store.state import State, Status
 
-FORMAT = 1
 RESERVE_BYTES = 16384
+# A Slurm job's id: also of an array's task, or of another cluster's job.
+JOB = re.compile(r"[\w.+-]{1,64}")
+# What only a run at work needs.
+PASSING = re.compile(
+    r"reserve|checkpoint(\.previous)?\.pt|claim\.json|claim\.lock|\..*\.tmp|\.claim\..*\.heir"
+)
 
 
-class StoreError(UserError):
-    """A run directory that cannot be read or written."""
+@dataclass(frozen=True)
+class Sent:
+    """A Slurm job, who sent it, and to which cluster; '' for what is not known."""
 
-
-def _other_format(path: Path, version: object) -> str:
-    return f"{path}: format version {version}; this code reads {FORMAT}"
+    job: str
+    user: str = ""
+    cluster: str = ""
 
 
 class RunFolder:
@@ -44,22 +48,31 @@ class RunFolder:
         self.claim_path = path / "claim.json"
         self._reserve = path / "reserve"
 
+    def check_folders(self) -> None:
+        """Raise StoreError when this run's folder, its artifacts or the folder above is a link."""
+        files.refuse_links(self.path.parents[1], self.artifacts)
+
     def create(self, experiment: str, config: Mapping[str, Any]) -> None:
-        """Write config.yaml; one that cannot be read is left as it is, for its reader to name.
+        """Make the folders and write config.yaml as `register` does, synced."""
+        self.check_folders()
+        self.artifacts.mkdir(parents=True, exist_ok=True)
+        self.register(experiment, config, sync=True)
+
+    def register(self, experiment: str, config: Mapping[str, Any], sync: bool = False) -> None:
+        """Write config.yaml; one of another format is left as it is, for its reader to name.
 
         The folder's name is the id, so a readable one differs only in what is no part of it, such
-        as where the data lie: there the newest word counts.
+        as where the data lie: there the newest word counts. Without `sync` the caller syncs.
         """
-        target = self.path / "config.yaml"
+        text = config_file.text(experiment, config)
+        # A link for its artifacts is the worker's to refuse: it holds up no other run of the sweep.
+        files.refuse_links(self.path.parents[1], self.path)
         try:
-            if target.exists() and self.config() == (experiment, dict(config)):
+            self.path.mkdir(parents=True)
+        except FileExistsError:
+            if config_file.keeps(self.path / "config.yaml", text):
                 return
-        except StoreError:
-            return
-        for folder in (self.path, self.artifacts):
-            folder.mkdir(parents=True, exist_ok=True)
-        record = {"format": FORMAT, "experiment": experiment, "config": dict(config)}
-        files.write_text(target, yaml.safe_dump(record, sort_keys=True))
+        files.write_text(self.path / "config.yaml", text, sync)
 
     def config(self) -> tuple[str, dict[str, Any]]:
         """Return (experiment, {dotted key: value}).
@@ -67,34 +80,34 @@ class RunFolder:
         Raises:
             StoreError: config.yaml is missing or damaged, or has another format version.
         """
-        path = self.path / "config.yaml"
-        try:
-            record = yaml.safe_load(path.read_text(encoding="utf-8"))
-            version, experiment, config = (
-                record[key] for key in ("format", "experiment", "config")
-            )
-        except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-            raise StoreError(f"{path}: missing or damaged ({type(error).__name__})") from error
-        if version != FORMAT:
-            raise StoreError(_other_format(path, version))
-        return experiment, config
+        return config_file.read(self.path / "config.yaml")
 
     def status(self) -> Status:
-        """Return the status, set right by the result file."""
-        raw = files.read_json(self.path / "status.json")
+        """Return the status, set right by the result file; what is damaged is named as reason."""
+        raw, problem = self._record("status.json")
         try:
-            status = Status.from_dict(raw) if isinstance(raw, dict) else Status()
-            status = replace(status, metrics=files.numbers(status.metrics))
+            status = Status.from_dict(raw) if raw else Status(reason=problem)
         except (TypeError, ValueError):
-            status = Status(reason="status.json is damaged")
+            status = Status(reason=f"{self.path / 'status.json'}: damaged")
         try:
             result = self.result()
         except StoreError as error:
             return replace(status, reason=str(error))
         return status.beside(State(result["state"]) if result is not None else None)
 
-    def set_status(self, status: Status) -> None:
-        files.write_json(self.path / "status.json", asdict(status))
+    def _record(self, name: str) -> tuple[dict[str, Any], str]:
+        """Return a file's JSON object ({}: none), and what is wrong with the file ('': nothing)."""
+        path = self.path / name
+        try:
+            found = files.parse_json(files.read_bytes(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}, ""
+        except OSError as error:
+            return {}, files.describe(path, error)
+        return (found, "") if isinstance(found, dict) else ({}, f"{path}: damaged")
+
+    def set_status(self, status: Status, sync: bool = True) -> None:
+        files.write_json(self.path / "status.json", asdict(status), sync)
 
     def set_last_status(self, status: Status) -> None:
         """Write status.json; on a full disk or quota, in the room that `reserve_room` kept."""
@@ -108,22 +121,33 @@ class RunFolder:
 
     def reserve_room(self) -> None:
         """Keep a little room, so that a run can still say that the disk is full."""
-        if not self._reserve.exists():
+        if not os.path.lexists(self._reserve):
             with contextlib.suppress(OSError):
                 files.write_text(self._reserve, "." * RESERVE_BYTES)
 
     def free_room(self) -> None:
-        with contextlib.suppress(OSError):
-            self._reserve.unlink(missing_ok=True)
+        files.discard(self._reserve)
 
-    def set_job(self, job: str) -> None:
-        """Remember the Slurm job that was sent for this run (only submitters write this file)."""
-        files.write_json(self.path / "job.json", {"job": job})
+    def set_job(self, job: str, user: str = "", cluster: str = "", sync: bool = True) -> None:
+        """Remember the Slurm job that was sent for this run (only submitters write this file).
+
+        A run that was never begun is queued from here on. Without `sync` the caller syncs.
+        """
+        record = {key: value for key, value in asdict(Sent(job, user, cluster)).items() if value}
+        files.write_json(self.path / "job.json", record, sync)
+        if not os.path.lexists(self.path / "status.json"):
+            # Its worker may write one at this moment, which has the later word.
+            files.write_new_json(self.path / "status.json", asdict(Status().to(State.QUEUED)))
 
     def job(self) -> str:
         """Return the Slurm job sent last for this run, or ''."""
-        record = files.read_json(self.path / "job.json")
-        return str(record.get("job", "")) if isinstance(record, dict) else ""
+        return self.sent().job
+
+    def sent(self) -> Sent:
+        """Return the Slurm job sent last for this run, and who sent it where."""
+        raw, _ = self._record("job.json")
+        job, *who = (str(raw.get(key, "")) for key in ("job", "user", "cluster"))
+        return Sent(job, *who) if JOB.fullmatch(job) else Sent("")
 
     def add_metrics(self, row: Mapping[str, float]) -> None:
         files.append_json_line(self.metrics_path, dict(row))
@@ -133,36 +157,48 @@ class RunFolder:
         files.append_json_line(self.timing_path, dict(row))
 
     def metrics(self) -> list[dict[str, float]]:
-        """Return the whole rows of metrics.jsonl, NaN and infinities as numbers again."""
+        """Return the whole rows of metrics.jsonl, NaN and infinities as numbers again.
+
+        Raises:
+            StoreError: something else than a file stands there.
+        """
         return list(map(files.numbers, files.read_json_lines(self.metrics_path)))
 
     def timing(self) -> list[dict[str, float]]:
-        return list(map(files.numbers, files.read_json_lines(self.timing_path)))
+        """Return the whole rows of timing.jsonl; when it cannot be read, only times are missing."""
+        try:
+            rows = files.read_json_lines(self.timing_path)
+        except OSError:
+            rows = []
+        return list(map(files.numbers, rows))
 
     def drop_leftovers(self) -> None:
         """Remove what a worker that was killed left half written; for the claim's holder only."""
         patterns = [(self.path, ".checkpoint.*.tmp"), (self.artifacts, ".*.tmp")]
         for folder, pattern in patterns:
             for path in folder.glob(pattern):
-                with contextlib.suppress(OSError):
-                    path.unlink()
+                files.discard(path)
+
+    def tidy(self) -> None:
+        """Remove what only a run at work needs; for a run that has its result and no holder."""
+        for folder in (self.path, self.artifacts):
+            with contextlib.suppress(OSError):
+                for path in folder.iterdir():
+                    if PASSING.fullmatch(path.name):
+                        files.discard(path)
 
     def metrics_size(self) -> int:
         """Return the length of metrics.jsonl in bytes, as a checkpoint remembers it."""
-        return self.metrics_path.stat().st_size if self.metrics_path.exists() else 0
+        return files.size(self.metrics_path)
 
     def cut_metrics(self, size: int) -> None:
         """Drop the rows written after the checkpoint that remembered `size`."""
         if self.metrics_size() > size:
-            os.truncate(self.metrics_path, size)
+            files.truncate(self.metrics_path, size)
 
     def add_array(self, name: str, epoch: int, array: NDArray[Any]) -> None:
         """Keep an array (samples, filters, a histogram) as of one epoch."""
-        path = self.artifacts / f"{name}.{epoch:05d}.npy"
-        # Into memory first: NumPy's own error on a full disk does not say that it is full.
-        content = io.BytesIO()
-        np.save(content, array, allow_pickle=False)
-        files.write_atomic(path, lambda file: file.write(content.getbuffer()))
+        arrays.write(self.artifacts / f"{name}.{epoch:05d}.npy", array)
 
     def drop_arrays(self) -> None:
         """Remove the arrays of a run that starts anew: what begins again is one version's."""
@@ -172,27 +208,26 @@ class RunFolder:
 
     def arrays(self) -> dict[str, dict[int, NDArray[Any]]]:
         """Return {name: {epoch: array}}; a damaged file is left out."""
-        found: dict[str, dict[int, NDArray[Any]]] = {}
-        for path in sorted(self.artifacts.glob("*.*.npy")):
-            name, epoch = path.stem.rsplit(".", 1)
-            try:
-                found.setdefault(name, {})[int(epoch)] = np.load(path, allow_pickle=False)
-            except (ValueError, OSError, EOFError):
-                continue
-        return found
+        return arrays.read_all(self.artifacts)
 
     def result(self) -> dict[str, Any] | None:
         """Return result.json, or None while there is none (or a damaged one).
 
         Raises:
-            StoreError: it is of another format version, so it is neither used nor replaced.
+            StoreError: it is of another format version, or may not be read, so it is neither used
+                nor replaced.
         """
         path = self.path / "result.json"
-        raw = files.read_json(path)
+        try:
+            raw = files.read_json(path)
+        except StoreError:
+            return None
+        except OSError as error:
+            raise StoreError(files.describe(path, error)) from error
         if not isinstance(raw, dict):
             return None
-        if raw.get("format", FORMAT) != FORMAT:
-            raise StoreError(_other_format(path, raw["format"]))
+        if raw.get("format", files.FORMAT) != files.FORMAT:
+            raise StoreError(files.other_format(path, raw["format"]))
         whole = isinstance(raw.get("metrics"), dict) and raw.get("state") in (
             "finished",
             "diverged",
@@ -200,11 +235,29 @@ class RunFolder:
         return {**raw, "metrics": files.numbers(raw["metrics"])} if whole else None
 
     def set_result(self, result: Mapping[str, Any]) -> None:
-        """Write result.json; from here on the run is finished (or diverged)."""
-        files.write_json(self.path / "result.json", {"format": FORMAT, **result})
+        """Write result.json, with checksums of what belongs to it.
+
+        From here on the run is finished (or diverged).
+        """
+        record = {"format": files.FORMAT, "files": integrity.checksums(self.path), **result}
+        files.write_json(self.path / "result.json", record)
+
+    def damage(self, content: bool = True) -> dict[str, str]:
+        """Return {file: what is wrong} for what belongs to the result and is not as it was written.
+
+        Without `content` only existence and lengths are compared: cheap enough for every run of a
+        plan. A result of before there were checksums, or none, says nothing.
+
+        Raises:
+            StoreError: as `result`.
+        """
+        result = self.result() or {}
+        if "files" not in result:
+            return {}
+        return integrity.damage(self.path, result["files"], content)
 
     def set_provenance(self, record: Mapping[str, Any]) -> None:
         files.write_json(self.path / "provenance.json", dict(record))
 
     def provenance(self) -> dict[str, Any]:
-        return files.read_json(self.path / "provenance.json") or {}
+        return self._record("provenance.json")[0]

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from hw5hpc.store.values import LARGEST_WHOLE, numbers
+
 
 class State(StrEnum):
     """Where a run stands; FINISHED and DIVERGED hold a result, and nothing follows them."""
@@ -82,5 +84,25 @@ class Status:
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> "Status":
+        """Return the status that status.json holds.
+
+        Raises:
+            ValueError: a value is not of its field's kind.
+        """
         known = {key: raw[key] for key in cls.__dataclass_fields__ if key in raw}
-        return cls(**{**known, "state": State(known.get("state", State.NEW))})
+        for key, value in known.items():
+            if not _fits(value, _EMPTY[key]):
+                raise ValueError(f"{key}: {str(value)[:40]!r}")
+        metrics = numbers(known.get("metrics"))
+        return cls(**{**known, "metrics": metrics, "state": State(known.get("state", State.NEW))})
+
+
+_EMPTY = asdict(Status())
+
+
+def _fits(value: object, empty: object) -> bool:
+    """Whether a value is of the kind of its field's default; numbers within what a float holds."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = isinstance(empty, float) or (isinstance(empty, int) and isinstance(value, int))
+        return number and abs(value) <= LARGEST_WHOLE
+    return isinstance(value, str | dict) and isinstance(empty, type(value))

@@ -15,6 +15,7 @@ from hw5hpc.sweep.reader import read_word
 from hw5hpc.sweep.schema import Schema
 
 MAX_POINTS = 100_000
+CLUSTER = "cluster."
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Sweep:
 
     `own` is the file of the user's own experiment, whose name `experiment` is then. `base` is the
     name that the sweep file alone gives; `changes` are the words of the command line that decide
-    its points.
+    its points. `cluster` is the file's block with the command line's `cluster_words` in it.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Sweep:
     wandb: Block = dataclasses.field(default_factory=dict)
     base: str = ""
     changes: tuple[str, ...] = ()
+    cluster_words: Block = dataclasses.field(default_factory=dict)
 
 
 def own_file(file: SweepFile) -> Path | None:
@@ -76,6 +78,7 @@ def load(
         file = override(file, file.debug, f"{path}: debug")
     typed = parse_overrides(overrides)
     file = override(file, typed, "command line")
+    cluster = {k.removeprefix(CLUSTER): v for k, v in typed.items() if k.startswith(CLUSTER)}
     points, swept = _points(file, schema, seed_count)
     base = file.name or path.stem
     changing = {key: value for key, value in typed.items() if schema.changes_points(key)}
@@ -96,6 +99,7 @@ def load(
         wandb=file.wandb,
         base=base,
         changes=(*changes, *([f"--seeds {seed_count}"] if seed_count is not None else [])),
+        cluster_words=cluster,
     )
 
 
@@ -126,8 +130,8 @@ def override(file: SweepFile, values: Block, where: str) -> SweepFile:
             raise SweepError(
                 f"{where}: key {brief(key)} is set by a 'zip' or 'points' block; edit the file"
             )
-        if key.startswith("cluster."):
-            cluster[key.removeprefix("cluster.")] = value
+        if key.startswith(CLUSTER):
+            cluster[key.removeprefix(CLUSTER)] = value
         elif isinstance(value, list | Mapping):
             grid[key] = value
             config.pop(key, None)

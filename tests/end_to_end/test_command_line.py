@@ -53,6 +53,8 @@ BAD_FILES = {
     "data_set": ("experiment: gan\nconfig: {data.name: fashion}", "takes one of"),
     "absent_data": ("experiment: gan\nconfig: {data.root: /nowhere}", "fetch_data.py"),
     "figure": ("experiment: gan\nreport: [loses]", "losses"),
+    "wandb_key": ("experiment: gan\nwandb: {projct: x}", "Did you mean 'project'"),
+    "wandb_mode": ("experiment: gan\nwandb: {mode: onlin}", "unknown W&B mode 'onlin'"),
     "cluster_key": ("experiment: gan\ncluster: {gpu: 1}", "unknown key 'gpu'"),
     "leading_zeros": ("experiment: gan\ngrid: {seed: [007]}", "write 7, or"),
     "colons": ("experiment: gan\nconfig: {train.epochs: 1:30}", "write 90, or"),
@@ -117,7 +119,7 @@ def test_an_unwritable_output_folder(sweep: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("script", ["submit", "status", "aggregate", "fetch_data"])
+@pytest.mark.parametrize("script", ["submit", "status", "aggregate", "sync", "fetch_data"])
 def test_help_teaches_and_loads_no_torch(script: str) -> None:
     done = run("-X", "importtime", f"jobs/{script}.py", "--help")
     assert done.returncode == 0

@@ -109,7 +109,7 @@ def test_an_unknown_file_or_key_is_one_line(study: Path) -> None:
 def test_an_error_in_training_names_its_line(study: Path) -> None:
     text = BLOCKS["python"].replace("div(127.5)", "div(no_such_name)")
     (study / "my_study.py").write_text(text)
-    assert run(study, "--local seed=0 model.width=x0_5").returncode == 1
+    assert run(study, "--local --name my_study seed=0 model.width=x0_5").returncode == 1
     (row,) = results(study)
     line = 1 + text[: text.index("no_such_name")].count("\n")
     assert row["state"] == "failed"

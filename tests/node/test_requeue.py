@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hw5hpc.cluster import slurm
+from hw5hpc.cluster import sbatch
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.node import deaths, requeue
 
@@ -116,5 +116,19 @@ def test_a_python_in_a_folder_with_a_space_is_found(
 ) -> None:
     (fake.folder / "srun").touch(0o755)
     monkeypatch.setattr(sys, "executable", "/my files/python")
-    executor = slurm.make_executor(Profile(), tmp_path, tmp_path, "name", requeue_killed=True)
-    assert "then '/my files/python' -m hw5hpc.node.requeue" in slurm.script(executor, 1)
+    executor = sbatch.make_executor(Profile(), tmp_path, tmp_path, "name", requeue_killed=True)
+    assert "then '/my files/python' -m hw5hpc.node.requeue" in executor.text(1, "name")
+
+
+@pytest.mark.parametrize(
+    ("state", "gone"),
+    [("RUNNING", False), ("PENDING", False), ("NODE_FAIL", True), ("COMPLETED", True)],
+)
+def test_a_job_is_gone_when_slurm_says_that_it_ended(fake: Fake, state: str, gone: bool) -> None:
+    fake.state(state)
+    assert requeue.gone("7_2") is gone
+
+
+def test_a_controller_that_does_not_answer_says_nothing_about_a_job(fake: Fake) -> None:
+    (fake.folder / "away").touch()
+    assert not requeue.gone("7_2")

@@ -358,3 +358,23 @@ def test_stops_are_counted_when_they_are_limited(outputs: Outputs) -> None:
 def test_every_experiment_has_a_config_that_builds() -> None:
     for name in SCHEMAS:
         assert run_id(name, rebuild(name, {}))
+
+
+def test_a_run_whose_node_died_a_moment_ago_is_taken_over(outputs: Outputs) -> None:
+    """The plan sent it because its job is gone; the worker must not take that claim for alive."""
+    run = prepare(outputs)
+    record = {"token": "t", "host": "elsewhere", "pid": 1, "job": "7_0", "started": "1"}
+    files.write_json(run.claim_path, record)
+    assert work([run.path], Task("test", "8_0")) == [State.RUNNING]
+    knows = Task("test", "8_0", gone=lambda job: job == "7_0")
+    assert work([run.path], knows) == [State.FINISHED]
+
+
+def test_what_a_killed_worker_left_in_a_finished_run_goes(outputs: Outputs) -> None:
+    run = prepare(outputs)
+    work([run.path], task())
+    run.checkpoint.write_bytes(b"half")
+    (run.path / "reserve").write_text("....")
+    assert work([run.path], task()) == [State.FINISHED]
+    names = {path.name for path in run.path.iterdir()}
+    assert not names & {"checkpoint.pt", "reserve", "claim.json", "claim.lock"}

@@ -118,3 +118,20 @@ def test_a_finished_run_without_its_result_is_lost(fake: Any) -> None:
     tables = collect(made.outputs, made.folder)
     assert tables.results["state"][0] == "lost"
     assert "result.json is missing or damaged" in tables.results["reason"][0]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "artifacts/samples.00010.npy"])
+def test_a_finished_run_with_other_content_is_named_and_its_file_not_shown(
+    fake: Any, name: str
+) -> None:
+    made = fake("unroll_depth")
+    path = made.run(0).path / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    tables = collect(made.outputs, made.folder)
+    reason = f"{name}: damaged (its content is not what was written)"
+    assert tables.results["reason"][0] == reason
+    assert any(reason in line for line in summarise(tables, [], []).missing)
+    assert (made.ids[0] in set(tables.curves["run"])) == (name != "metrics.jsonl")
+    assert (10 in tables.arrays[made.ids[0]]["samples"]) == (name == "metrics.jsonl")

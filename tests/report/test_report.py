@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -65,10 +66,11 @@ def test_welch_is_scipys() -> None:
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
-def test_every_figure_draws_with_title_and_axes(fake: Any) -> None:
+def test_every_figure_draws_with_title_and_axes(tmp_path: Path, build_sweep: Any) -> None:
     names = set()
     for sweep in SWEEPS:
-        for name, figure in drawn(tables_of(fake, sweep)):
+        made = build_sweep(tmp_path / sweep, sweep)
+        for name, figure in drawn(collect(made.outputs, made.folder)):
             assert figure.get_suptitle(), name
             assert any(axes.has_data() or axes.tables for axes in figure.axes), name
             names.add(name)

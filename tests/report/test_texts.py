@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"gan.unroll_steps": [0, 5], "seed": [0, 1]}
 HOSTILE = (
     "\x1b[2J\x1b]0;title\x07 \x9b31m \u202elamron \udcff $\\frac{1 "
-    "[x](https://evil.example) www.e.fr"
+    "[x](https://evil.example) www.evil.example"
 )
 
 
@@ -49,8 +50,7 @@ def test_no_escape_sequence_and_no_surrogate_comes_out_of_a_file(fake: Any) -> N
     assert not [one for one in every if safe(one) == "\ufffd" and one != "\ufffd"]
     assert "$1_a$" in every, "a dollar sign is a dollar sign"
     summary = (made.folder.report / "summary.md").read_text()
-    assert "](https" not in summary and "https:" not in summary.replace("https\\:", "")
-    assert "www." not in summary
+    assert "https" in summary and not re.search(r"(?<!\\)\]\(http|https:|www\.", summary)
 
 
 def run(words: list[str], **environment: str) -> "subprocess.CompletedProcess[bytes]":

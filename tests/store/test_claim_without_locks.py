@@ -4,6 +4,7 @@ import errno
 import fcntl
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -118,3 +119,60 @@ def test_nothing_but_the_claim_stays_behind(run: RunFolder) -> None:
     assert names == {"config.yaml", "claim.json", "claim.lock", "artifacts"}
     mine.release()
     assert not run.claim_path.exists()
+
+
+def _die_as_heir(run: RunFolder) -> None:
+    """Take over from a dead holder, and be killed between the two steps."""
+    real = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if target == run.claim_path:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(self, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        claim(run, gone=lambda job: True)
+
+
+@pytest.mark.parametrize("deaths", [1, 2, 3])
+def test_an_heir_that_was_killed_here_holds_nobody_up(run: RunFolder, deaths: int) -> None:
+    """Its process is known to be gone: no need to wait for its heartbeat to grow old."""
+    files.write_json(run.claim_path, DEAD)
+    for _ in range(deaths):
+        process = multiprocessing.get_context("fork").Process(target=_die_as_heir, args=(run,))
+        process.start()
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+    assert len(list(run.path.glob(".claim.*.heir"))) == deaths
+    mine = claim(run, gone=lambda job: True)
+    assert mine is not None
+    assert mine.beat()
+    assert claim(run) is None
+    assert not list(run.path.glob(".claim.*.heir"))
+
+
+def test_of_many_claimers_one_inherits_from_a_killed_heir(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", lambda file, how: None)
+    rounds, racers = 30, 6
+    context = multiprocessing.get_context("fork")
+    for number in range(rounds):
+        run = RunFolder(tmp_path / str(number))
+        run.path.mkdir()
+        files.write_json(run.claim_path, DEAD)
+        victim = context.Process(target=_die_as_heir, args=(run,))
+        victim.start()
+        victim.join(60)
+    barrier, wins = context.Barrier(racers), context.Queue()
+    processes = [
+        context.Process(target=_race, args=(tmp_path, barrier, wins, rounds)) for _ in range(racers)
+    ]
+    for process in processes:
+        process.start()
+    won = Counter(wins.get(timeout=60) for _ in range(rounds))
+    for process in processes:
+        process.join(60)
+    assert wins.empty()
+    assert won == Counter(range(rounds))

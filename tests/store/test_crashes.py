@@ -54,7 +54,7 @@ def crash_at(patch: pytest.MonkeyPatch, call: str, count: int, partly: float) ->
 
         return replaced
 
-    owner: object = os if call == "fsync" else Path
+    owner: object = Path if call == "replace" else os
     patch.setattr(owner, call, dying(getattr(owner, call)))
 
 

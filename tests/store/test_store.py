@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -11,7 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw5hpc.store import Outputs, RunFolder, State, Status, StoreError, claim, files, holder
+from hw5hpc.store import (
+    Life,
+    Outputs,
+    RunFolder,
+    State,
+    Status,
+    StoreError,
+    claim,
+    files,
+    holder,
+    life,
+    tidy,
+)
 from hw5hpc.store.state import NEXT
 
 
@@ -219,3 +232,112 @@ def test_putting_a_run_aside_deletes_nothing(tmp_path: Path, run: RunFolder) -> 
     (aside,) = (tmp_path / "runs" / "replaced").iterdir()
     assert RunFolder(aside).result() is not None
     assert not run.path.exists()
+
+
+def test_a_claim_without_a_start_time_dies_with_its_process(run: RunFolder) -> None:
+    ended = multiprocessing.get_context("fork").Process(target=time.sleep, args=(0,))
+    ended.start()
+    ended.join()
+    record = {
+        "token": "x",
+        "host": socket.gethostname(),
+        "pid": ended.pid,
+        "job": "",
+        "started": "",
+    }
+    files.write_json(run.claim_path, record)
+    assert claim(run) is not None
+
+
+def test_a_claim_without_a_start_time_is_as_old_as_its_heartbeat(run: RunFolder) -> None:
+    """The number may have gone to another process since."""
+    record = {"token": "x", "host": socket.gethostname(), "pid": 1, "job": "", "started": ""}
+    files.write_json(run.claim_path, record)
+    assert claim(run) is None
+    os.utime(run.claim_path, (0, 0))
+    assert claim(run) is not None
+
+
+def test_a_claim_from_the_future_dies_like_others(run: RunFolder) -> None:
+    record = {"token": "x", "host": "elsewhere", "pid": 1, "job": "7", "started": "1"}
+    files.write_json(run.claim_path, record)
+    ahead = time.time() + 86400
+    os.utime(run.claim_path, (ahead, ahead))
+    assert holder(run) is None
+    assert claim(run) is not None
+
+
+@pytest.mark.parametrize(
+    ("job", "alive", "expected"),
+    [
+        ("7", True, Life.WAITING),
+        ("7", None, Life.UNKNOWN),
+        ("7", False, Life.GONE),
+        ("", True, Life.GONE),
+    ],
+)
+def test_without_a_holder_the_job_decides(
+    run: RunFolder, job: str, alive: bool | None, expected: Life
+) -> None:
+    if job:
+        run.set_job(job)
+    assert life(run, lambda other: alive) is expected
+
+
+@pytest.mark.parametrize("alive", [True, False, None])
+def test_plan_status_and_worker_give_one_answer(run: RunFolder, alive: bool | None) -> None:
+    """A young claim of another host: only its job's end says that it is dead."""
+    record = {"token": "x", "host": "elsewhere", "pid": 1, "job": "7", "started": "1"}
+    files.write_json(run.claim_path, record)
+    held = life(run, lambda job: alive) is Life.HELD
+    assert held == (alive is not False)
+    assert (claim(run, "8", gone=lambda job: alive is False) is None) == held
+
+
+def test_nothing_of_its_work_stays_behind_in_a_finished_run(run: RunFolder) -> None:
+    mine = claim(run)
+    assert mine is not None
+    run.reserve_room()
+    run.set_result({"state": "finished", "metrics": {}})
+    for name in ("checkpoint.pt", ".status.json.1.aa.tmp", "artifacts/.samples.npy.1.aa.tmp"):
+        (run.path / name).write_text("left by a killed worker")
+    (run.path / ".claim.aa.heir").write_text("{}")
+    mine.release()
+    left = {str(path.relative_to(run.path)) for path in run.path.rglob("*")}
+    assert left == {"config.yaml", "result.json", "artifacts"}
+
+
+def test_what_a_living_worker_of_a_finished_run_needs_is_kept(run: RunFolder) -> None:
+    assert claim(run) is not None
+    run.set_result({"state": "finished", "metrics": {}})
+    tidy(run)
+    assert run.claim_path.exists()
+
+
+def test_a_run_is_queued_once_its_job_is_known(run: RunFolder) -> None:
+    run.set_job("7_0")
+    assert run.status().state is State.QUEUED
+    run.set_status(run.status().to(State.RUNNING))
+    run.set_job("7_0")
+    assert run.status().state is State.RUNNING
+
+
+@pytest.mark.parametrize("job", [{"a": 1}, "7; rm", "9" * 1000, "../7", "7\x00", None, 7])
+def test_a_job_without_sense_is_none(run: RunFolder, job: object) -> None:
+    files.write_json(run.path / "job.json", {"job": job})
+    assert run.job() == ""
+
+
+def test_a_file_system_is_synced_with_what_many_writes_left_open(tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path)
+    for number in range(3):
+        outputs.run(f"run{number}").register("gan", {"seed": number})
+    outputs.sync()
+    assert outputs.run("run2").config() == ("gan", {"seed": 2})
+    assert sum(1 for _ in (tmp_path / "runs").rglob("*")) == 6
+
+
+def test_a_damaged_config_is_written_anew_by_the_next_submission(run: RunFolder) -> None:
+    (run.path / "config.yaml").write_text("[")
+    run.register("gan", {"seed": 0})
+    assert run.config() == ("gan", {"seed": 0})

@@ -1,5 +1,6 @@
 """What the tests of the mirror share: the stand-in server, and runs written as a worker does."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wandb
+from wandb.sdk.lib import wbauth
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -32,6 +34,8 @@ def one_server() -> Iterator[WandbServer]:
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Nothing of W&B's in the environment; gives the home folder."""
+    # W&B keeps the key that an earlier test logged in with.
+    wbauth.unauthenticate_session(update_settings=False)
     for name in [name for name in os.environ if name.startswith("WANDB_") or name == "NETRC"]:
         monkeypatch.delenv(name)
     home = tmp_path / "home"
@@ -67,7 +71,10 @@ def sweep(outputs: Outputs) -> SweepFolder:
     runs = {"aaaaaaaaaaaa": 0, "bbbbbbbbbbbb": 5}
     points = [{"run": run, "gan.unroll_steps": k, "seed": 0} for run, k in runs.items()]
     record = {"name": SWEEP, "experiment": "ring", "swept": ["gan.unroll_steps", "seed"]}
-    folder.save({**record, "runs": list(runs), "wandb": {"tags": ["homework"]}}, points)
+    folder.save(
+        {**record, "runs": list(runs), "wandb": {"tags": ["homework"], "chosen": "online (a key)"}},
+        points,
+    )
     return folder
 
 
@@ -104,3 +111,25 @@ def add_epoch(run: RunFolder, epoch: int, loss: float | None = None) -> None:
     run.add_array("samples", epoch, picture)
     run.add_metrics({"epoch": epoch, "step": 100 * epoch, **values})
     run.add_timing({"epoch": epoch, "step": 100 * epoch, "seconds": 2.5 * epoch, "step_ms": 25.0})
+
+
+def children(parent: int) -> dict[int, str]:
+    """The processes that a process has started: their ids and names."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, rest = path.read_text().rsplit(")", 1)
+        except OSError:
+            continue
+        if int(rest.split()[1]) == parent:
+            found[int(path.parent.name)] = name.split("(", 1)[1]
+    return found
+
+
+def kill_all(process: int, number: int) -> None:
+    """Send a signal to a process and all below it, as Slurm does; W&B's own is in no group."""
+    below = children(process)
+    os.kill(process, number)
+    for child in below:
+        with contextlib.suppress(ProcessLookupError):
+            kill_all(child, number)

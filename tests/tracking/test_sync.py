@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import EPOCHS, KEY, ROOT, SWEEP, Write, add_epoch
+import wandb
+from conftest import EPOCHS, KEY, ROOT, SWEEP, Write, add_epoch, kill_all
 from wandb_server import Run, WandbServer
 
+from hw5hpc.report.aggregate import aggregate
 from hw5hpc.store import Outputs, RunFolder, State, SweepFolder
 from hw5hpc.store.files import read_json
 from hw5hpc.tracking.mirror import Sent, export, send
@@ -159,11 +161,10 @@ def killed(number: int, run: RunFolder, sweep: SweepFolder, server: WandbServer)
     while not any(found.lines for found in list(server.runs.values())):
         assert time.monotonic() < end, "no row came"
         time.sleep(0.05)
-    os.killpg(sender.pid, number)
+    kill_all(sender.pid, number)
     try:
         sender.wait(60)
     finally:
-        os.killpg(sender.pid, signal.SIGKILL) if sender.poll() is None else None
         server.uploads.set()
 
 
@@ -242,6 +243,8 @@ def test_an_offline_run_holds_one_whole_history(
     for epochs in (2, 3):
         write(epochs)
         assert export(run, sweep, Words(), place(Words())).problem == ""
+    # W&B's own process writes the file, and at its end it is whole.
+    wandb.teardown()
     rows = history_of(run.path)
     assert [(row["step"], row["loss_generator"]) for row in rows] == [
         (100, 1.0), (200, 0.5), (300, 1 / 3),
@@ -254,6 +257,7 @@ def test_wandb_sync_and_jobs_sync_make_the_same_run(
 ) -> None:
     run = write(EPOCHS, end=True)
     export(run, sweep, Words(), place(Words()))
+    wandb.teardown()
     (folder,) = run.path.glob("wandb/offline-run-*")
     done = subprocess.run(
         [sys.executable, "-m", "wandb", "sync", str(folder)], capture_output=True, text=True
@@ -282,13 +286,18 @@ def test_the_command_sends_a_sweep_with_its_summary(
     assert KEY not in done.stdout + done.stderr
     jobs = {run.facts["jobType"]: run for run in server.runs.values()}
     summary = jobs["report"]
+    runs = [run for run in server.runs.values() if run is not summary]
     assert summary.summary["runs finished"] == 2
     assert {"claims", "means"} <= summary.rows[0].keys()
     assert any(key.startswith("figures/") for key in summary.rows[0])
     assert "results.csv" in server.artifact_files
     assert server.artifact_files["results.csv"].count(b"\n") == 3
+    aggregate(outputs, outputs.sweep(SWEEP))
+    page = (outputs.sweep(SWEEP).report / "index.html").read_text()
+    assert all(f'href="{server.url}/lab/hw5hpc/runs/{run.name}"' in page for run in runs)
+    assert "W&amp;B at submission: online (a key)" in page
     again = command(SWEEP, "--out", outputs.root)
-    assert (again.returncode, again.stdout) == (0, "")
+    assert (again.returncode, again.stdout) == (0, f"sweep {SWEEP}\n")
     assert len(summary.arrived) == 1
 
 
@@ -303,10 +312,10 @@ def test_watching_ends_when_every_run_has_ended(
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert watch.stdout is not None
-    seen = [watch.stdout.readline(), watch.stdout.readline()]
-    assert all("rows sent" in line for line in seen), seen
+    seen = [watch.stdout.readline() for _ in range(3)]
     write(EPOCHS, end=True)
     told, _ = watch.communicate(timeout=120)
+    assert ["rows sent" in line for line in seen] == [False, True, True], seen
     assert watch.returncode == 0
     assert re.search(r"bbbbbbbbbbbb: 2 rows sent", told)
     for run in server.runs.values():

@@ -121,7 +121,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         body = self._body()
-        self.site.uploads.wait(60)
+        if not self.site.uploads.is_set():
+            # Whoever still lives tries again.
+            self.site.uploads.wait(60)
+            self.close_connection = True
+            return
         with self.site.lock:
             if self.path.startswith("/artifact/"):
                 self.site.artifact_files[self.path.removeprefix("/artifact/")] = body

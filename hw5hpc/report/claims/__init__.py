@@ -17,10 +17,10 @@ from hw5hpc.report.claims.unrolling import (
     collapse,
     unrolling,
 )
-from hw5hpc.report.claims.verdict import Claim, Verdict
+from hw5hpc.report.claims.verdict import Statement, Verdict
 from hw5hpc.report.tables import Tables
 
-__all__ = ["CLAIMS", "ORIGINALS", "Claim", "Verdict", "judge"]
+__all__ = ["CLAIMS", "ORIGINALS", "Statement", "Verdict", "judge"]
 
 
 def judge(tables: Tables) -> list[Verdict]:
@@ -34,30 +34,30 @@ def judge(tables: Tables) -> list[Verdict]:
     ]
 
 
-def _unrolling(name: str, measure: Measure) -> tuple[Claim, ...]:
+def _unrolling(name: str, measure: Measure) -> tuple[Statement, ...]:
     ways = {"": at_end, " at equal steps": at_equal_steps, " at equal compute": at_equal_compute}
     return tuple(
-        Claim(name + way, partial(unrolling, measure=measure, look=look))
+        Statement(name + way, partial(unrolling, measure=measure, look=look))
         for way, look in ways.items()
     )
 
 
-CLAIMS: dict[str, tuple[Claim, ...]] = {
+CLAIMS: dict[str, tuple[Statement, ...]] = {
     "gan": (
         *_unrolling("more classes", CLASSES),
-        Claim("collapse", collapse),
+        Statement("collapse", collapse),
         *_unrolling("lower total variation", VARIATION),
     ),
     "cnn": (
-        Claim(
+        Statement(
             "larger training loss",
             partial(batch_norm, column="train_loss", name="training loss", more="larger"),
         ),
-        Claim(
+        Statement(
             "higher test accuracy",
             partial(batch_norm, column="test_accuracy", name="test accuracy", more="higher"),
         ),
     ),
-    "ring": (Claim("modes", ring),),
-    "softmax": (Claim("overflow", overflow),),
+    "ring": (Statement("modes", ring),),
+    "softmax": (Statement("overflow", overflow),),
 }

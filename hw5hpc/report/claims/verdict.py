@@ -47,7 +47,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Statement:
     """A statement about a sweep; `judge` gives one verdict for each case the sweep has."""
 
     name: str

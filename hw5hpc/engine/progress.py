@@ -1,0 +1,98 @@
+"""How far a run is: epochs, steps and loss sums, and the time that they have taken."""
+
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hw5hpc.engine.distributed import Ranks
+
+
+class Clock:
+    """Time over all turns, in all and in training steps alone, and when to save next."""
+
+    def __init__(self, device: torch.device, interval: float) -> None:
+        self._device, self._interval = device, interval
+        self._before, self._stepping = 0.0, 0.0
+        self._start = self._saved = self._mark = time.monotonic()
+        self._lap, self._lap_steps = 0.0, 0
+
+    def take(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint; those of earlier versions know no time of steps alone."""
+        self._before = state["seconds"]
+        self._stepping = state.get("train_seconds", state["seconds"])
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._start
+
+    @property
+    def stepping(self) -> float:
+        """Seconds in training steps until the last call of `pause`."""
+        return self._stepping
+
+    def due(self) -> bool:
+        return time.monotonic() - self._saved >= self._interval
+
+    def stepped(self) -> None:
+        self._lap_steps += 1
+
+    def pause(self) -> None:
+        """Count the steps until now; what follows (measuring, saving) is none of them."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        passed = time.monotonic() - self._mark
+        self._stepping += passed
+        self._lap += passed
+
+    def go_on(self) -> None:
+        self._mark = time.monotonic()
+
+    def saved(self) -> None:
+        self._saved = time.monotonic()
+        self.go_on()
+
+    def lap(self) -> dict[str, float]:
+        """Return the timing of the steps since the last call, in this turn of the run."""
+        step_ms = 1e3 * self._lap / max(self._lap_steps, 1)
+        self._lap, self._lap_steps = 0.0, 0
+        return {"seconds": self.seconds, "train_seconds": self._stepping, "step_ms": step_ms}
+
+
+class Position:
+    """Where the run is: epochs done, steps done in the next one, loss sums since the last row."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.step = 0
+        self.weight = 0
+        self.sums: dict[str, Tensor] = {}
+
+    def add(self, losses: dict[str, Tensor], weight: int) -> None:
+        for name, loss in losses.items():
+            value = loss.double() * weight
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.weight += weight
+        self.step += 1
+
+    def whole(self, ranks: Ranks) -> dict[str, Any]:
+        """Return the position with the sums of all ranks: it does not depend on their number."""
+        sums = {name: ranks.sum(value) for name, value in self.sums.items()}
+        return {**vars(self), "sums": sums}
+
+    def take(self, whole: dict[str, Any], ranks: Ranks) -> None:
+        """Continue from `whole`; one rank goes on with its sums, the others add their own parts."""
+        vars(self).update(whole)
+        if not ranks.first:
+            self.sums = {name: torch.zeros_like(value) for name, value in self.sums.items()}
+
+    def end_epoch(self) -> None:
+        self.epoch, self.step = self.epoch + 1, 0
+
+    def end_row(self, ranks: Ranks) -> dict[str, float]:
+        """Return the mean losses since the last row."""
+        sums = self.whole(ranks)["sums"]
+        means = {name: float(value) / self.weight for name, value in sums.items()}
+        self.weight, self.sums = 0, {}
+        return means
