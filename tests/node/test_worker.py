@@ -13,6 +13,7 @@ from hw5hpc.engine import checkpoint
 from hw5hpc.errors import describe
 from hw5hpc.experiments import SCHEMAS, rebuild
 from hw5hpc.experiments.classifier.train import Classifier
+from hw5hpc.node.needs import blames
 from hw5hpc.node.retry import Budget
 from hw5hpc.node.task import Task
 from hw5hpc.node.worker import DeviceBroken, work
@@ -98,6 +99,32 @@ def test_a_missing_prerequisite_is_said(outputs: Outputs) -> None:
     run = prepare(outputs, "gan", **{"train.epochs": 1})
     assert work([run.path], task()) == [State.FAILED]
     assert "its classifier, run" in run.status().reason
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "flipped", "another's"])
+def test_a_prerequisites_damaged_weights_are_named_with_their_file(
+    outputs: Outputs, damage: str
+) -> None:
+    run = prepare(outputs, "gan", **{"train.epochs": 1})
+    ((_, config),) = rebuild("gan", run.config()[1]).prerequisites().values()
+    needed = outputs.run(run_id("classifier", config))
+    needed.create("classifier", flatten(config))
+    model = torch.nn.Linear(2, 2).state_dict()
+    checkpoint.write_weights(needed.weights, model)
+    needed.set_result({"state": "finished", "metrics": {}})
+    content = bytearray(needed.weights.read_bytes())
+    if damage == "another's":
+        checkpoint.write_weights(needed.weights, torch.nn.Linear(2, 2).state_dict())
+    elif damage == "missing":
+        needed.weights.unlink()
+    else:
+        content[len(content) // 2] ^= damage == "flipped"
+        size = {"empty": 0, "cut": 100}.get(damage, len(content))
+        needed.weights.write_bytes(content[:size])
+    assert work([run.path], task()) == [State.FAILED]
+    reason = run.status().reason
+    assert reason.startswith(f"its classifier, run {needed.id}, is damaged: {needed.weights}: ")
+    assert blames(reason, needed.id)
 
 
 def break_step(monkeypatch: pytest.MonkeyPatch, error: Exception, times: int) -> list[int]:
