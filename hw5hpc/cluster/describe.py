@@ -9,6 +9,7 @@ from hw5hpc.cluster.profile import KEYS, Profile
 from hw5hpc.cluster.shell import counting
 from hw5hpc.console import shown
 from hw5hpc.store import State
+from hw5hpc.text import safe
 from hw5hpc.tracking.words import CHOSEN
 
 # What of a profile a plan shows, and of its defaults.
@@ -24,6 +25,11 @@ def describe_plan(plan: Plan, profile: Profile | None = None) -> str:
         lines.append(
             f"  {plan.stale} finished by another version of the code (--force runs them again)"
         )
+    if plan.anew:
+        lines.append(
+            f"  {plan.anew} start anew: another version of the code began them, and a result is "
+            "of one version"
+        )
     if plan.count(State.FAILED) and not any(item.state is State.FAILED for item in plan.rest):
         lines.append("  failed points stay as they are; --retry-failed sends them again")
     unknown = [item.unknown for item in plan.points if item.unknown]
@@ -35,12 +41,35 @@ def describe_plan(plan: Plan, profile: Profile | None = None) -> str:
         )
     if plan.first:
         lines.append(f"  first: {len(plan.first)} prerequisite ({plan.first[0].experiment})")
+    lines += _needs(plan)
     if plan.empty:
         lines.append(f"  nothing to submit: {_why_empty(plan)}")
     elif profile is not None:
         lines += [_costs(plan, profile), *_sources(profile)]
     lines.append(f"  W&B: {plan.sweep.wandb.get(CHOSEN, 'not decided')}")
     return "\n".join(lines)
+
+
+def _needs(plan: Plan) -> list[str]:
+    """What is damaged, and which points are kept back for want of an earlier run."""
+    lines = [
+        f"  the {entry.experiment} run {entry.id} is made anew: {safe(entry.damage)}"
+        for entry in plan.first
+        if entry.damage
+    ]
+    for entry in plan.blocked:
+        count = sum(entry.id in item.needs for item in plan.held)
+        remedy = "; --retry-failed sends both" if entry.state is State.FAILED else ""
+        lines.append(
+            f"  {count} kept back: they need the {entry.experiment} run {entry.id}, which "
+            f"{entry.state} ({safe(entry.reason)}){remedy}"
+        )
+    going = {item.id for item in plan.rest}
+    damaged = [item for item in plan.points if item.damage and item.id not in going]
+    lines += [f"  finished, but damaged: {safe(item.damage)}" for item in damaged[:3]]
+    if damaged:
+        lines.append(f"  {len(damaged)} damaged in all (--force runs finished points again)")
+    return lines
 
 
 def _states(plan: Plan) -> list[str]:
@@ -88,6 +117,8 @@ def _sources(profile: Profile) -> list[str]:
 def _why_empty(plan: Plan) -> str:
     if plan.count(State.FINISHED) == len(plan.points):
         return "all points are finished"
+    if plan.held:
+        return "what is left needs an earlier run that ended without a result"
     return "the rest is running" if plan.count(State.RUNNING) else "all points have ended"
 
 

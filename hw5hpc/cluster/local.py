@@ -15,6 +15,7 @@ from rich.progress import (
 )
 
 from hw5hpc.cluster.plan import Plan, register
+from hw5hpc.errors import UserError
 from hw5hpc.node.retry import Budget
 from hw5hpc.node.stop import StopFlag
 from hw5hpc.node.task import Task
@@ -48,16 +49,20 @@ def join() -> None:
 
 def _train(folders: list[Path], task: Task) -> list[State]:
     """Ctrl-C is the user's own; it is in no budget."""
-    from hw5hpc.node.worker import work
+    from hw5hpc.node.worker import DeviceBroken, work
     from hw5hpc.team.assembly import torchrun_team
 
     stop = StopFlag()
     handlers = stop.listen(signal.SIGINT, signal.SIGTERM)
     try:
         with torchrun_team() as team:
-            sweep, own, folders = team.ranks.broadcast((task.sweep, task.own, folders))
-            task = replace(task, sweep=sweep, own=own, stop=stop)
-            states = work(folders, task, team)
+            own = task.own and str(task.own)
+            paths = [str(folder) for folder in folders]
+            sweep, own, paths = team.ranks.broadcast([task.sweep, own, paths])
+            task = replace(task, sweep=sweep, own=Path(own) if own else None, stop=stop)
+            states = work([Path(path) for path in paths], task, team)
+    except DeviceBroken as error:
+        raise UserError(f"{error}; the same command goes on with the rest") from error
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

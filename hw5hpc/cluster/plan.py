@@ -1,15 +1,18 @@
 """The plan: which runs of a sweep still have to go out, packed into tasks, and what they cost."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hw5hpc.cluster import folders
+from hw5hpc.cluster.damage import damage_of
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
 from hw5hpc.experiments import find
 from hw5hpc.experiments.config import ExperimentConfig
+from hw5hpc.node.needs import blames
 from hw5hpc.node.standing import GOING
 from hw5hpc.store import JobAlive, Life, Outputs, RunFolder, Sent, State, holder, life, tidy
 from hw5hpc.sweep import Point, Sweep, run_id
@@ -21,7 +24,10 @@ class Item:
     """One run of the plan: a point of the sweep, or a prerequisite of some points.
 
     `job` is the Slurm job that waits for it or trains it, '' when there is none. `unknown` is a
-    job that may still do so: Slurm does not tell.
+    job that may still do so: Slurm does not tell. `stale` says that another version of the code
+    finished it, or began it and left a checkpoint: from that only that version could go on, so the
+    run starts anew. `damage` names a file of its result that is not what the run wrote; a
+    prerequisite that has one is lost. `reason` is why it failed.
     """
 
     id: str
@@ -31,17 +37,30 @@ class Item:
     job: str = ""
     stale: bool = False
     unknown: str = ""
+    damage: str = ""
+    reason: str = ""
+
+    @property
+    def needs(self) -> set[str]:
+        """The ids of the runs that must be finished before it."""
+        return {run_id(*wanted) for wanted in self.config.prerequisites().values()}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a submission does: `first` are prerequisites to send, `rest` the points to send."""
+    """What a submission does: `first` are prerequisites to send, `rest` the points to send.
+
+    `busy` are prerequisites at work already, `blocked` those that ended without a usable result
+    and do not go out again; `held` are the points that would fail for want of these.
+    """
 
     sweep: Sweep
     points: tuple[Item, ...]
     first: tuple[Item, ...]
     rest: tuple[Item, ...]
     busy: tuple[Item, ...] = ()
+    blocked: tuple[Item, ...] = ()
+    held: tuple[Item, ...] = ()
 
     @property
     def waiting_for(self) -> list[str]:
@@ -57,7 +76,13 @@ class Plan:
 
     @property
     def stale(self) -> int:
-        return sum(item.stale for item in self.points)
+        """How many results are of another version of the code."""
+        return sum(item.stale for item in self.points if item.state.done)
+
+    @property
+    def anew(self) -> int:
+        """How many runs start anew though they have a checkpoint, which is of other code."""
+        return sum(item.stale for item in (*self.first, *self.rest) if not item.state.done)
 
 
 def make(
@@ -72,28 +97,38 @@ def make(
     """Compare a sweep with what is on disk and in the queue.
 
     Finished and running runs are left alone; new, lost and interrupted ones go out; failed ones
-    only with `retry_failed`, finished ones again only with `force`. With `trust_unknown`, a job
-    that is not known to be gone is taken to be at work.
+    only with `retry_failed` (or when an earlier run was to blame, which is made anew or whole
+    again), finished ones again only with `force`, or when others need what is damaged. With
+    `trust_unknown`, a job that is not known to be gone is taken to be at work.
 
     Raises:
         UserError: the sweep's folder is that of another one.
     """
 
-    def item(experiment: str, config: Any) -> Item:
-        return _inspect(experiment, config, outputs, code, job_alive, trust_unknown)
+    def item(experiment: str, config: Any, needed: bool = False) -> Item:
+        found = _inspect(experiment, config, outputs, code, job_alive, trust_unknown)
+        if not found.state.done or (needed and found.state is not State.FINISHED):
+            return found
+        damage = damage_of(outputs.run(found.id), needed)
+        return replace(found, damage=damage, state=State.LOST if needed and damage else found.state)
 
     def wanted(entry: Item) -> bool:
         if entry.state is State.FAILED:
-            return retry_failed or force
+            blameless = any(blames(entry.reason, other) for other in entry.needs)
+            return retry_failed or force or blameless
         return not entry.state.done and entry.state is not State.RUNNING
 
     folders.check_own(sweep, outputs)
     points = tuple(item(point.experiment, point.config) for point in sweep.points)
-    rest = tuple(entry for entry in points if wanted(entry) or (force and entry.state.done))
-    needed = {entry.id: entry for entry in _prerequisites(rest, item)}
-    first = tuple(entry for entry in needed.values() if wanted(entry))
-    busy = tuple(entry for entry in needed.values() if entry.state is State.RUNNING)
-    return Plan(sweep, points, first, rest, busy)
+    asked = tuple(entry for entry in points if wanted(entry) or (force and entry.state.done))
+    needed = tuple(_prerequisites(asked, partial(item, needed=True)))
+    first = tuple(entry for entry in needed if wanted(entry))
+    busy = tuple(entry for entry in needed if entry.state is State.RUNNING)
+    useless = (State.FAILED, State.DIVERGED)
+    blocked = tuple(entry for entry in needed if entry.state in useless and not wanted(entry))
+    held = tuple(entry for entry in asked if entry.needs & {other.id for other in blocked})
+    rest = tuple(entry for entry in asked if entry not in held)
+    return Plan(sweep, points, first, rest, busy, blocked, held)
 
 
 def check_waits(plan: Plan, for_jobs: bool) -> None:
@@ -152,8 +187,9 @@ def _inspect(
         busy = found in (Life.HELD, Life.WAITING)
         state = State.RUNNING if unknown or busy else State.LOST
     job = job if job and not state.done and job_alive(job) else ""
-    stale = state.done and run.provenance().get("code", code) != code
-    return Item(identifier, experiment, config, state, job, stale, unknown)
+    made = state.done or (state is not State.RUNNING and run.checkpoint.exists())
+    stale = made and run.provenance().get("code", code) != code
+    return Item(identifier, experiment, config, state, job, stale, unknown, reason=status.reason)
 
 
 def pack(items: Iterable[Item], profile: Profile, own: Path | None = None) -> list[list[Item]]:
@@ -192,9 +228,12 @@ def _queue(run: RunFolder) -> None:
 def register(plan: Plan, outputs: Outputs) -> dict[str, Path]:
     """Write the config of every run that goes out, mark it queued, and record the sweep.
 
-    A finished run that goes out again (`--force`) is moved aside first; returns {run: where to}.
+    A finished run that goes out again (`--force`, or a damaged prerequisite) is moved aside first;
+    returns {run: where to}.
     """
-    aside = {entry.id: outputs.put_aside(entry.id) for entry in plan.rest if entry.state.done}
+    again = [entry for entry in plan.rest if entry.state.done]
+    again += [entry for entry in plan.first if entry.damage]
+    aside = {entry.id: outputs.put_aside(entry.id) for entry in again}
     for entry in (*plan.first, *plan.rest):
         run = outputs.run(entry.id)
         run.register(entry.experiment, flatten(entry.config))

@@ -19,6 +19,8 @@ from hw5hpc.sweep.schema import fitting, shown_kind
 FOLDER = Path(__file__).resolve().parents[2] / "slurm"
 # YAML 1.1 reads 1:00:00 as this number; as minutes it would be 60 hours.
 SEXAGESIMAL_HOUR = 3600
+# `auto` is a GPU wherever one is asked for, and what torch finds elsewhere.
+DEVICES = ("auto", "cpu", "cuda")
 # The report is drawn by one process, which needs no GPU.
 REPORT = {"gpus_per_node": 0, "nodes": 1, "tasks_per_node": 1}
 PARTS = ("report", "prerequisites")
@@ -50,6 +52,7 @@ class Profile(Resources):
     signal_seconds: int = 90
     max_crashes: int = 2
     max_stops: int | None = None
+    device: str = "auto"
     setup: list[str] = dataclasses.field(default_factory=list)
     slurm_conf: str | None = None
     ask_seconds: int = 15
@@ -67,6 +70,8 @@ class Profile(Resources):
         check_least(self, "signal_seconds", 1)
         if self.pack != "auto" and not re.fullmatch(r"[1-9][0-9]{0,5}", self.pack):
             raise FieldError("pack", f"takes auto or a whole number from 1, got {brief(self.pack)}")
+        if self.device not in DEVICES:
+            raise FieldError("device", f"takes {', '.join(DEVICES)}, got {brief(self.device)}")
         for line in self.setup:
             if re.search(r"[\n\r\0]|^\s*#SBATCH", line):
                 raise FieldError("setup", f"takes one shell command a line, got {brief(line)}")
@@ -75,6 +80,11 @@ class Profile(Resources):
     def warning_seconds(self) -> int:
         """How long before the time limit to warn: a short job must get to train before that."""
         return min(self.signal_seconds, 60 * self.minutes // 3)
+
+    @property
+    def trains_on(self) -> str:
+        """What a job's runs need: 'cuda' fails without a GPU, 'cpu' uses none, 'auto' either."""
+        return "cuda" if self.device == "auto" and self.gpus else self.device
 
     def for_report(self) -> "Profile":
         """Return what the report job asks for."""

@@ -7,6 +7,7 @@ from hw5hpc.cluster import local
 from hw5hpc.cluster import plan as planning
 from hw5hpc.cluster.describe import describe_plan, next_steps
 from hw5hpc.cluster.follow import Standing
+from hw5hpc.cluster.freeze import mend
 from hw5hpc.cluster.plan import Plan
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.console import shown
@@ -87,7 +88,8 @@ def _train_here(request: Request, say: Say) -> bool:
     if request.dry_run:
         return True
     planning.check_waits(plan, for_jobs=False)
-    check_data(plan)
+    for line in check_data(plan, request.outputs):
+        say(line)
     local.run(plan, request.outputs, request.profile.max_crashes)
     return _report(request, say)
 
@@ -102,7 +104,7 @@ def _send_to_slurm(request: Request, say: Say) -> bool:
     if request.dry_run:
         return _preview(request, jobs, say)
     plan = request.plan(jobs)
-    check_data(plan)
+    other_data = check_data(plan, request.outputs)
     request.outputs.check_writable()
     if not plan.empty:
         for warning in slurm.preflight(
@@ -110,6 +112,8 @@ def _send_to_slurm(request: Request, say: Say) -> bool:
         ):
             say(f"warning: {warning}")
     plan = _send(request, jobs, say)
+    for line in other_data:
+        say(line)
     if plan.empty and not plan.count(State.RUNNING):
         return _report(request, say)
     return _wait(request, jobs, say) if request.wait else True
@@ -137,6 +141,8 @@ def _send(request: Request, jobs: KnownJobs, say: Say) -> Plan:
         if plan.empty:
             # The points may all be another sweep's work; this one's report needs its own list.
             planning.register(plan, outputs)
+            # Jobs may wait for code that a purge has taken from them.
+            mend(outputs.sweep(plan.sweep.name).code, own=plan.sweep.own)
         else:
             sent = submit.send(plan, request.profile, outputs)
             index = outputs.sweep(request.sweep.name).report / "index.html"

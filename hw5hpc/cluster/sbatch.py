@@ -13,11 +13,12 @@ from typing import Any
 import submitit
 from submitit.core.utils import DelayedSubmission, JobPaths
 
+from hw5hpc.cluster.private import for_me_alone, own_folder, umask_line
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.cluster.shell import environment
 from hw5hpc.cluster.slurm import SlurmError, cancel, run, said, user
 from hw5hpc.errors import brief
-from hw5hpc.node import requeue
+from hw5hpc.node import intact, requeue
 
 UNLIMITED = 1_000_000
 ANSWER_SECONDS = 180.0
@@ -157,6 +158,7 @@ def make_executor(
     """
     executor = Executor(profile, folder, name)
     parameters = _parameters(profile, code)
+    parameters["setup"] += [*intact.script_lines(code, folder), *umask_line()]
     if requeue_killed:
         parameters["teardown"] = requeue.script_lines(sys.executable, folder)
     if after:
@@ -201,10 +203,11 @@ def submit(executor: Executor, tasks: Sequence[Any], largest: int) -> list[str]:
     ids: list[str] = []
     # A folder for each job would come too late for one that starts at once: Slurm ends a job
     # whose log it cannot open. So all files lie in one folder, made before.
-    Path(executor.folder).mkdir(parents=True, exist_ok=True)
+    own_folder(Path(executor.folder))
     try:
-        for start in range(0, len(tasks), largest):
-            ids += executor.send(tasks[start : start + largest])
+        with for_me_alone():
+            for start in range(0, len(tasks), largest):
+                ids += executor.send(tasks[start : start + largest])
     except (SlurmError, KeyboardInterrupt):
         cancel(ids)
         raise

@@ -11,6 +11,7 @@ from hw5hpc.cluster import sbatch, slurm
 from hw5hpc.cluster.freeze import freeze
 from hw5hpc.cluster.plan import Item, Plan, pack, register
 from hw5hpc.cluster.profile import Profile
+from hw5hpc.errors import UserError
 from hw5hpc.node.job import ReportJob, TrainingJob
 from hw5hpc.node.known_jobs import sender as this_sender
 from hw5hpc.node.retry import Budget
@@ -39,8 +40,9 @@ def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
         SlurmError: sbatch refused a job that trains; what `--force` had moved aside is back in its
             place.
     """
-    aside = register(plan, outputs)
+    # Before anything is moved or marked: it refuses another user's folder.
     code = freeze(outputs.sweep(plan.sweep.name).code, own=plan.sweep.own)
+    aside = register(plan, outputs)
     sender = _Sender(plan, profile, outputs, code)
     sender.who = this_sender()
     sent: list[str] = []
@@ -49,7 +51,7 @@ def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
         sent += first
         rest = sender.send(plan.rest, profile, [*_arrays(first), *plan.waiting_for])
         sent += rest
-    except (slurm.SlurmError, KeyboardInterrupt):
+    except (UserError, KeyboardInterrupt):
         slurm.cancel(sent)
         for item in (*plan.first, *plan.rest):
             if item.id in aside:
@@ -114,7 +116,7 @@ class _Sender:
         folders = [[self._outputs.run(item.id).path for item in group] for group in groups]
         name, processes = self._sweep.name, asked.processes
         budget = Budget(asked.max_crashes, asked.max_stops)
-        tasks = [TrainingJob(name, group, budget, processes) for group in folders]
+        tasks = [TrainingJob(name, group, budget, processes, asked.trains_on) for group in folders]
         jobs = sbatch.submit(self.executor(asked, after), tasks, slurm.max_array_size())
         for job, group in zip(jobs, groups, strict=True):
             for item in group:

@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ log = logging.getLogger(__name__)
 
 class DamagedCheckpoint(Exception):
     """A checkpoint file whose content is not what was written, or that torch refuses."""
+
+
+class UnfitCheckpoint(Exception):
+    """A whole checkpoint that this training must not go on from; the message says why."""
 
 
 def save(run: RunFolder, state: dict[str, Any]) -> None:
@@ -52,30 +57,52 @@ def save(run: RunFolder, state: dict[str, Any]) -> None:
     sync_folder(run.path)
 
 
-def load(run: RunFolder, device: torch.device, ranks: Ranks = SOLO) -> dict[str, Any] | None:
-    """Return the newest good state, or None; a damaged file is set aside and reported.
+def load(
+    run: RunFolder,
+    device: torch.device,
+    ranks: Ranks = SOLO,
+    unfit: Callable[[dict[str, Any]], str] = lambda state: "",
+) -> dict[str, Any] | None:
+    """Return the newest good state, or None; a file that is none is set aside and reported.
 
-    One rank reads and hands on what it read, so that all continue from the same file.
+    `unfit` says in words why a whole state is not to be gone on from ('': it may be). One rank
+    reads and hands on what it read, so that all continue from the same file.
     """
-    found = _newest(run, device) if ranks.first else None
-    payload = ranks.broadcast(None if found is None else found[0])
-    if payload is None:
+    found = _newest(run, device, unfit) if ranks.first else None
+    payload = ranks.broadcast_bytes(b"" if found is None else found[0])
+    if not payload:
         return None
     return _state(payload, device) if found is None else found[1]
 
 
-def _newest(run: RunFolder, device: torch.device) -> tuple[bytes, dict[str, Any]] | None:
+def _newest(
+    run: RunFolder, device: torch.device, unfit: Callable[[dict[str, Any]], str]
+) -> tuple[bytes, dict[str, Any]] | None:
     for path in (run.checkpoint, run.previous_checkpoint):
         if not os.path.lexists(path):
             continue
         try:
             payload = _payload(path)
-            return payload, _state(payload, device)
-        except DamagedCheckpoint as error:
-            aside = path.with_name(f"{path.stem}.damaged-{secrets.token_hex(4)}.pt")
-            path.replace(aside)
-            log.warning("%s: %s; set aside as %s", path, error, aside.name)
+            state = _state(payload, device)
+            if problem := unfit(state):
+                raise UnfitCheckpoint(problem)
+            return payload, state
+        except (DamagedCheckpoint, UnfitCheckpoint) as error:
+            _set_aside(path, error)
     return None
+
+
+def set_aside(run: RunFolder, error: UnfitCheckpoint) -> None:
+    """Set the newest checkpoint aside, which turned out to be unfit only when it was used."""
+    if run.checkpoint.exists():
+        _set_aside(run.checkpoint, error)
+
+
+def _set_aside(path: Path, error: Exception) -> None:
+    kind = "unfit" if isinstance(error, UnfitCheckpoint) else "damaged"
+    aside = path.with_name(f"{path.stem}.{kind}-{secrets.token_hex(4)}.pt")
+    path.replace(aside)
+    log.warning("%s: %s; set aside as %s", path, error, aside.name)
 
 
 def remove(run: RunFolder) -> None:

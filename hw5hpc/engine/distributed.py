@@ -4,14 +4,13 @@ A rank's losses and gradients are its samples' part of the global mean, so sums 
 averages of averages, give what one process would have computed. Alone, nothing is communicated.
 """
 
+import json
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -72,22 +71,33 @@ class Ranks:
         counts = self.sum(torch.tensor(flags, dtype=torch.int32))
         return tuple(bool(count) for count in counts)
 
-    def broadcast(self, value: T) -> T:
-        """Return rank 0's value (picklable) on every rank."""
+    def broadcast(self, value: Any) -> Any:
+        """Return rank 0's value (JSON: numbers, texts, lists, None) on every rank.
+
+        torch's own collectives of objects pickle them: whoever got between the ranks could then
+        have code executed on each of them.
+        """
         if self.alone:
             return value
-        box: list[Any] = [value]
-        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
-        shared: T = box[0]
-        return shared
+        content = self.broadcast_bytes(json.dumps(value).encode() if self.first else b"")
+        return json.loads(content)
 
-    def gather_objects(self, value: T) -> list[T]:
-        """Return every rank's value (picklable), in the order of the ranks."""
+    def broadcast_bytes(self, content: bytes, source: int = 0) -> bytes:
+        """Return what the rank `source` gave, on every rank."""
         if self.alone:
-            return [value]
-        boxes: list[Any] = [None] * self.size
-        dist.all_gather_object(boxes, value)
-        return boxes
+            return content
+        length = torch.tensor(len(content))
+        dist.broadcast(length, src=source)
+        if not length:
+            return b""
+        own = bytearray(content) if self.rank == source else bytearray(int(length))
+        dist.broadcast(torch.frombuffer(own, dtype=torch.uint8), src=source)
+        return bytes(own)
+
+    def gather_texts(self, text: str) -> list[str]:
+        """Return every rank's text, in the order of the ranks."""
+        own = text.encode(errors="replace")
+        return [self.broadcast_bytes(own, rank).decode() for rank in range(self.size)]
 
 
 SOLO = Ranks()

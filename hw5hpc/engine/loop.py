@@ -14,6 +14,7 @@ from hw5hpc.engine.distributed import SOLO, Ranks
 from hw5hpc.engine.divergence import broken_number, broken_weight
 from hw5hpc.engine.progress import Clock, Position
 from hw5hpc.engine.random import global_state, seed_everything, set_global_state
+from hw5hpc.errors import describe
 from hw5hpc.store import RunFolder, State
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ class Watch:
     """What the outside sees and wants: called at step boundaries only.
 
     `before_write` raises when the run has become another worker's; what it raises ends the loop.
+    `origin` names what a result must be made of from its first step to its last ({what: its
+    hash}): a checkpoint of another origin is not gone on from.
     """
 
     stop: Callable[[], bool] = lambda: False
@@ -80,6 +83,7 @@ class Watch:
     before_write: Callable[[], None] = lambda: None
     row: Callable[[dict[str, float], dict[str, NDArray[Any]]], None] = lambda row, arrays: None
     checkpoint_seconds: float = 300.0
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,14 +103,14 @@ def train(
 
     All ranks train, and stop at the same step when any is asked to; only the first one writes.
     """
-    position, clock = _resume(training, run, device, watch.checkpoint_seconds, ranks)
+    position, clock = _resume(training, run, device, watch, ranks)
     row: dict[str, float] = next(iter(run.metrics()[-1:]), {})
     clock.go_on()
     while position.epoch < training.epochs:
         stop, due = ranks.agree(watch.stop(), clock.due())
         if stop or due:
             watch.before_write()
-            _save(training, run, position, clock, ranks)
+            _save(training, run, position, clock, watch, ranks)
         if stop:
             return Outcome(State.INTERRUPTED, "stopped by a signal", row, clock.seconds)
         position.add(*training.step(position.epoch + 1, position.step))
@@ -171,12 +175,18 @@ def _keep(run: RunFolder, epoch: int, arrays: Mapping[str, NDArray[Any]], ranks:
 
 
 def _save(
-    training: Training, run: RunFolder, position: Position, clock: Clock, ranks: Ranks
+    training: Training,
+    run: RunFolder,
+    position: Position,
+    clock: Clock,
+    watch: Watch,
+    ranks: Ranks,
 ) -> None:
     clock.pause()
     whole = position.whole(ranks)
     if ranks.first:
         state = {
+            "origin": dict(watch.origin),
             "training": training.state(),
             "position": whole,
             "seconds": clock.seconds,
@@ -189,10 +199,10 @@ def _save(
 
 
 def _resume(
-    training: Training, run: RunFolder, device: torch.device, interval: float, ranks: Ranks
+    training: Training, run: RunFolder, device: torch.device, watch: Watch, ranks: Ranks
 ) -> tuple[Position, Clock]:
-    position, clock = Position(), Clock(device, interval)
-    state = checkpoint.load(run, device, ranks)
+    position, clock = Position(), Clock(device, watch.checkpoint_seconds)
+    state = checkpoint.load(run, device, ranks, lambda found: _unfit(found, watch.origin))
     lacking = ranks.first and state is not None and run.metrics_size() < state["metrics_size"]
     if ranks.agree(lacking)[0]:
         log.warning("%s: rows are missing, so the run starts anew", run.metrics_path)
@@ -200,14 +210,44 @@ def _resume(
     if ranks.first:
         run.cut_metrics(0 if state is None else state["metrics_size"])
     if state is None:
+        if ranks.first:
+            run.drop_arrays()
         seed_everything(training.seed)
         _keep(run, 0, training.start().arrays, ranks)
         return position, clock
-    training.load_state(state["training"])
-    position.take(state["position"], ranks)
-    set_global_state({**state["random"], **_on_cpu(state["random"])})
-    clock.take(state)
+    try:
+        training.load_state(state["training"])
+        position.take(state["position"], ranks)
+        set_global_state({**state["random"], **_on_cpu(state["random"])})
+        clock.take(state)
+    except Exception as error:
+        if isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError):
+            raise
+        # Half of it may be loaded by now, so that only the next attempt can start clean.
+        unfit = checkpoint.UnfitCheckpoint(f"does not fit this training: {describe(error)}")
+        if ranks.first:
+            checkpoint.set_aside(run, unfit)
+        raise unfit from error
     return position, clock
+
+
+def _unfit(state: Mapping[str, Any], origin: Mapping[str, str]) -> str:
+    """Say why a checkpoint is not to be gone on from: '' when it may be."""
+    parts = ("training", "position", "seconds", "metrics_size", "random")
+    lacking = [part for part in parts if part not in state]
+    where = state.get("position")
+    lacking += [key for key in vars(Position()) if isinstance(where, Mapping) and key not in where]
+    if lacking:
+        return f"it has another layout, without {', '.join(lacking)}"
+    before = state.get("origin")
+    if not isinstance(before, Mapping):
+        before = {}
+    others = [
+        f"other {what} ({str(before.get(what) or 'not known')[:12]}; here {now[:12] or 'none'})"
+        for what, now in origin.items()
+        if before.get(what) != now
+    ]
+    return f"made with {' and '.join(others)}" if others else ""
 
 
 def _on_cpu(random_state: dict[str, Any]) -> dict[str, Any]:

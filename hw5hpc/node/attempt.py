@@ -13,9 +13,10 @@ from hw5hpc.engine.precision import pick_device
 from hw5hpc.experiments import find
 from hw5hpc.experiments.config import ExperimentConfig
 from hw5hpc.experiments.contract import Experiment
-from hw5hpc.node.inputs import checked_config, weights_of_prerequisites
+from hw5hpc.node.code import running_code
+from hw5hpc.node.inputs import checked_config, digest, weights_of_prerequisites
 from hw5hpc.node.ledger import Ledger
-from hw5hpc.node.provenance import device_name, provenance
+from hw5hpc.node.provenance import device_name, provenance, with_turns
 from hw5hpc.node.task import Task
 from hw5hpc.store import RunFolder, State
 from hw5hpc.team.team import Team
@@ -32,14 +33,14 @@ def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     """
     ranks = team.ranks
     device = pick_device(ranks.local)
-    config, training = team.prepare(lambda: _prepare(run, task, device, ranks, ledger))
-    watch = _watch(task, config, ledger)
+    config, training, origin = team.prepare(lambda: _prepare(run, task, device, ranks, ledger))
+    watch = _watch(task, config, ledger, origin)
     if not ranks.first:
         return train(training, run, device, watch, ranks).state
     record = provenance(device, task.sweep, task.job, ranks.size, task.own)
     # Which copy, in words, and the SHA-256 of all its pixels and labels before any limit.
     record |= {"data_source": training.data_source, "data_sha256": training.data_content}
-    run.set_provenance(record)
+    run.set_provenance(with_turns(record, run.provenance()))
     tracker = Tracker(run, task.sweep)
     try:
         outcome = train(training, run, device, _tracked(watch, tracker, ledger), ranks)
@@ -53,21 +54,24 @@ def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
 
 def _prepare(
     run: RunFolder, task: Task, device: torch.device, ranks: Ranks, ledger: Ledger
-) -> tuple[ExperimentConfig, Experiment]:
-    """Return (config, training)."""
+) -> tuple[ExperimentConfig, Experiment, dict[str, str]]:
+    """Return (config, training, the hashes of what it is made of)."""
     experiment, config = checked_config(run, task.own)
     ledger.began(config.epochs)
     weights = weights_of_prerequisites(run, config)
     training_class = find(experiment, task.own).load()
-    return config, training_class(config, device, weights, ranks)
+    training = training_class(config, device, weights, ranks)
+    made_of = {"code": running_code(task.own), "data": training.data_content}
+    return config, training, made_of | {role: digest(part) for role, part in weights.items()}
 
 
-def _watch(task: Task, config: ExperimentConfig, ledger: Ledger) -> Watch:
+def _watch(task: Task, config: ExperimentConfig, ledger: Ledger, origin: dict[str, str]) -> Watch:
     return Watch(
         stop=task.stop,
         before_write=ledger.check,
         progress=lambda epoch, step, metrics: ledger.progressed(epoch, metrics),
         checkpoint_seconds=60 * config.checkpoint_minutes,
+        origin=origin,
     )
 
 

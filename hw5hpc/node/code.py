@@ -2,6 +2,8 @@
 
 import hashlib
 import subprocess
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -10,14 +12,20 @@ PACKAGES = ("hw5hpc", "jobs")
 KINDS = (".py", ".html", ".css", ".js")
 # Where a frozen copy keeps the file of a user's own experiment.
 OWN = "own"
+HASH_DIGITS = 12
 
 
 def sources(root: Path = ROOT, own: Path | None = None) -> dict[str, Path]:
     """Return {path within a frozen copy: file}, `own` being a user's own experiment."""
     found = (path for package in PACKAGES for path in (root / package).rglob("*"))
-    files = sorted(path for path in found if path.suffix in KINDS)
+    files = sorted(path for path in found if path.suffix in KINDS and path.is_file())
     named = {str(path.relative_to(root)): path for path in files}
     return named | ({f"{OWN}/{own.name}": own} if own else {})
+
+
+def contents(root: Path = ROOT, own: Path | None = None) -> dict[str, bytes]:
+    """Return {path within a frozen copy: content}, each file read once."""
+    return {name: path.read_bytes() for name, path in sources(root, own).items()}
 
 
 def own_file(root: Path = ROOT) -> Path | None:
@@ -25,13 +33,24 @@ def own_file(root: Path = ROOT) -> Path | None:
     return next(iter((root / OWN).glob("*.py")), None)
 
 
-def code_hash(root: Path = ROOT, own: Path | None = None) -> str:
-    """Return the first 12 hexadecimal digits of the SHA-256 over all source files."""
+def hash_of(files: Mapping[str, bytes]) -> str:
+    """Return the first 12 hexadecimal digits of the SHA-256 over all names and contents."""
     digest = hashlib.sha256()
-    for name, path in sources(root, own).items():
+    for name, content in files.items():
         digest.update(name.encode() + b"\0")
-        digest.update(path.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
+        digest.update(content + b"\0")
+    return digest.hexdigest()[:HASH_DIGITS]
+
+
+def code_hash(root: Path = ROOT, own: Path | None = None) -> str:
+    """Return the hash of all source files as they are on disk now."""
+    return hash_of(contents(root, own))
+
+
+@cache
+def running_code(own: Path | None = None) -> str:
+    """Return the hash of the code that this process runs: an edit meanwhile is none of it."""
+    return code_hash(ROOT, own)
 
 
 def git_state(root: Path = ROOT) -> tuple[str, bool]:

@@ -1,6 +1,7 @@
 """What submitit calls on a node: the runs of one array task, or the report."""
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -26,16 +27,24 @@ log = logging.getLogger(__name__)
 class TrainingJob:
     """One array task: only paths are pickled, the node re-reads and checks the configs.
 
-    Slurm starts it once for each of `processes`; they train every run together.
+    Slurm starts it once for each of `processes`; they train every run together. On the `device`
+    'cpu' no GPU is used, on 'cuda' nothing is trained without one; 'auto' takes what is there.
     """
 
     def __init__(
-        self, sweep: str, folders: Sequence[Path], budget: Budget, processes: int = 1
+        self,
+        sweep: str,
+        folders: Sequence[Path],
+        budget: Budget,
+        processes: int = 1,
+        device: str = "auto",
     ) -> None:
         self.sweep, self.budget, self.processes = sweep, budget, processes
+        self.device = device
         self.folders = [str(folder) for folder in folders]
 
     def __call__(self) -> list[str]:
+        from hw5hpc.node.worker import DeviceBroken
         from hw5hpc.team.team import TeamBroken
 
         environment = submitit.JobEnvironment()
@@ -44,7 +53,7 @@ class TrainingJob:
         handlers = stop.listen(warning, signal.SIGTERM)
         try:
             states, again = self.train(environment, stop)
-        except TeamBroken:
+        except (TeamBroken, DeviceBroken):
             states, again = self._states(), True
             # The first rank speaks for all; what has failed for good does not come back.
             if environment.global_rank or not _unfinished(states):
@@ -60,17 +69,26 @@ class TrainingJob:
 
         Raises:
             TeamBroken: a rank failed, died or did not come in time, which counts as a crash.
+            DeviceBroken: the GPU answers no more, which counts as a crash of the run at work.
             RendezvousError: the ranks are not as many as was asked for, or do not fit together;
                 the runs have failed with this reason.
+            NoGpu: a GPU was asked for, and this torch can never use one; the runs have failed.
         """
+        import torch
+
+        from hw5hpc.engine.precision import NoGpu, need_gpu
         from hw5hpc.node.worker import count_crash, work
         from hw5hpc.team.assembly import slurm_ranks, slurm_team
         from hw5hpc.team.rendezvous import RendezvousError, RendezvousTimeout
         from hw5hpc.team.team import TeamBroken
 
         folders, job = [Path(folder) for folder in self.folders], environment.job_id
+        if self.device == "cpu":
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         try:
             with slurm_team(environment, self.processes) as team:
+                if self.device == "cuda":
+                    need_gpu()
                 killed = deaths.take(environment.paths.folder, job) if team.ranks.first else ""
                 task = Task(
                     self.sweep,
@@ -82,8 +100,10 @@ class TrainingJob:
                     gone=requeue.gone,
                 )
                 return work(folders, task, team), team.ranks.agree(stop())[0]
-        except RendezvousError as error:
-            may_pass = isinstance(error, RendezvousTimeout)
+        except (RendezvousError, NoGpu) as error:
+            # Another node may have a GPU that works; another torch is none of this job's.
+            no_driver = isinstance(error, NoGpu) and torch.version.cuda is not None
+            may_pass = no_driver or isinstance(error, RendezvousTimeout)
             task, ranks = (
                 Task(self.sweep, job, budget=self.budget, gone=requeue.gone),
                 slurm_ranks(environment),
@@ -98,7 +118,9 @@ class TrainingJob:
 
     def checkpoint(self) -> DelayedSubmission:
         folders = [Path(folder) for folder in self.folders]
-        return DelayedSubmission(TrainingJob(self.sweep, folders, self.budget, self.processes))
+        return DelayedSubmission(
+            TrainingJob(self.sweep, folders, self.budget, self.processes, self.device)
+        )
 
 
 def _unfinished(states: Sequence[State]) -> bool:
@@ -135,6 +157,8 @@ class ReportJob:
 
 def _hand_back(warning: int) -> None:
     """Let submitit call checkpoint() and requeue; where it cannot, leave it to the batch script."""
+    # The next turn executes no pickle that others may write.
+    os.umask(os.umask(0o077) | 0o022)
     try:
         signal.raise_signal(warning)
     except Exception:

@@ -123,8 +123,8 @@ class Ledger:
         status = self._status.to(outcome.state, reason=outcome.reason, **_measured(outcome))
         return self._write(status)
 
-    def crashed(self, reason: str, final: bool = False) -> State:
-        """Count a crash; `final` says that trying again cannot help.
+    def crashed(self, reason: str, final: bool = False, here: bool = True) -> State:
+        """Count a crash; `final` says that trying again cannot help, `here` that it can here.
 
         Return FAILED when it was the last one, else the state in which the run may be tried again:
         RUNNING here and now, INTERRUPTED in the job's next turn. A result that was on disk before
@@ -137,7 +137,7 @@ class Ledger:
             return state
         counted = after_crash(self._status, reason, self._task.budget, final)
         if counted.state is not State.FAILED:
-            counted = counted.to(self._after_crash)
+            counted = counted.to(self._after_crash if here else State.INTERRUPTED)
         return self._write_last(counted)
 
     def _write(self, status: Status) -> State:

@@ -4,13 +4,14 @@ import platform
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from hw5hpc.node.code import ROOT, code_hash, git_state
+from hw5hpc.node.code import ROOT, git_state, running_code
 
 
 def device_name(device: torch.device) -> str:
@@ -25,7 +26,7 @@ def provenance(
     commit, modified = git_state(ROOT)
     packages = ("torch", "torchvision", "numpy", "omegaconf", "submitit", "wandb")
     return {
-        "code": code_hash(ROOT, own),
+        "code": running_code(own),
         "commit": commit,
         "modified": modified,
         "python": platform.python_version(),
@@ -39,3 +40,14 @@ def provenance(
         "command": Path(sys.argv[0]).name,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+# What may differ between two turns of one run.
+OF_A_TURN = ("code", "commit", "modified", "data_sha256", "device", "host", "job", "time")
+
+
+def with_turns(record: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `record` with a list of all turns: those of the provenance `before`, and this one."""
+    turns = before.get("turns")
+    turn = {key: record[key] for key in OF_A_TURN if key in record}
+    return {**record, "turns": [*(turns if isinstance(turns, list) else []), turn]}

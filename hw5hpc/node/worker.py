@@ -1,7 +1,6 @@
 """What one task does: claim its runs, train each, and try again after a crash."""
 
 import contextlib
-import gc
 import logging
 import os
 import traceback
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 
 from hw5hpc.engine.distributed import Ranks
+from hw5hpc.engine.precision import free_gpu
 from hw5hpc.errors import describe
 from hw5hpc.experiments import own
 from hw5hpc.node.attempt import attempt
@@ -23,6 +23,10 @@ from hw5hpc.team.team import ALONE, Refused, Team, TeamBroken
 log = logging.getLogger(__name__)
 
 
+class DeviceBroken(Exception):
+    """The GPU answers this process no more; a new one must do what is left of its task."""
+
+
 def work(folders: Sequence[Path], task: Task, team: Team = ALONE) -> list[State]:
     """Train the runs of one task, one after the other; a failure of one leaves the rest going.
 
@@ -30,6 +34,7 @@ def work(folders: Sequence[Path], task: Task, team: Team = ALONE) -> list[State]
 
     Raises:
         TeamBroken: one of several ranks failed or died.
+        DeviceBroken: a crash left the GPU unusable; it is counted for the run that caused it.
     """
     _use_allotted_cpus()
     return [_shielded(RunFolder(folder), task, team) for folder in folders]
@@ -43,7 +48,7 @@ def count_crash(
         with contextlib.closing(Ledger(RunFolder(folder), task, ranks)) as ledger:
             to_do, _ = ledger.open()
             if to_do:
-                ledger.crashed(reason, final)
+                ledger.crashed(reason, final, here=False)
 
 
 def _use_allotted_cpus() -> None:
@@ -66,12 +71,12 @@ def _work_on(run: RunFolder, task: Task, team: Team) -> State:
     if ranks.agree(task.stop())[0]:
         return run.status().state
     with contextlib.closing(Ledger(run, task, ranks)) as ledger:
-        to_do, state = ranks.broadcast(ledger.open())
+        to_do, state = ranks.broadcast(list(ledger.open()))
         if not to_do:
-            return state
+            return State(state)
         train = _with_retries if ranks.alone else _together
         state = train(run, task, team, ledger)
-    return ranks.broadcast(state)
+    return State(ranks.broadcast(str(state)))
 
 
 def _with_retries(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
@@ -85,12 +90,14 @@ def _with_retries(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> Sta
         except Exception as error:
             reason = _reason(error, task)
             log.error("run %s: %s\n%s", run.id, reason, traceback.format_exc())
-            state = ledger.crashed(reason, is_final(error))
+            final = is_final(error)
+        # Out of the handler, as the error holds the frames that hold what is to be freed.
+        works = free_gpu()
+        state = ledger.crashed(reason, final, here=works)
+        if not works:
+            raise DeviceBroken(f"run {run.id}: {reason}") from None
         if state is not State.RUNNING:
             return state
-        # What the broken attempt held on the GPU would be missing in the next one.
-        gc.collect()
-        torch.cuda.empty_cache()
 
 
 def _together(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
@@ -99,7 +106,12 @@ def _together(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     try:
         return attempt(run, task, team, ledger)
     except Refused as error:
-        return ledger.crashed(describe(error), final=True)
+        # All ranks are here. A device that is broken on one of them would refuse every later run.
+        broken = team.ranks.agree(not free_gpu())[0]
+        state = ledger.crashed(describe(error), final=not broken)
+        if broken:
+            raise TeamBroken(describe(error)) from error
+        return state
     except ClaimLost as error:
         raise TeamBroken(team.verdict(error, "another worker has taken the run over")) from error
     except Exception as error:

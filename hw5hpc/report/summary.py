@@ -45,7 +45,7 @@ class Summary:
 
 def summarise(tables: Tables, figures: Sequence[str], undrawn: Sequence[str]) -> Summary:
     """Return what there is to say; `undrawn` holds a sentence for each figure left out."""
-    missing = (*missing_runs(tables), *fewer_seeds(tables), *undrawn)
+    missing = (*missing_runs(tables), *mixed_data(tables), *fewer_seeds(tables), *undrawn)
     return Summary(tables, tuple(figures), missing, tuple(judge(tables)), tuple(undrawn))
 
 
@@ -97,7 +97,7 @@ class Missing:
 
 
 def missing_groups(summary: Summary) -> list[Missing]:
-    """Return what has not finished by state and reason, the most first, then what is not drawn."""
+    """Return mixed data, what has not finished (the most first), and what is not drawn."""
     groups: dict[tuple[str, str], list[str]] = {}
     tables = summary.tables
     for _, row in tables.results[tables.results["state"] != "finished"].iterrows():
@@ -109,7 +109,9 @@ def missing_groups(summary: Summary) -> list[Missing]:
         runs.append(Missing("settings with fewer seeds than others", fewer))
     count = len(summary.undrawn)
     figures = [Missing(f"{count} figure{'s' * (count != 1)} not drawn", summary.undrawn)]
-    return runs + (figures if count else [])
+    mixed = tuple(mixed_data(tables))
+    data = [Missing("Data of different content in one sweep", mixed)] if mixed else []
+    return [*data, *runs, *(figures if count else [])]
 
 
 def _grouped(state: str, reason: str, count: int) -> str:
@@ -134,6 +136,25 @@ def missing_runs(tables: Tables) -> list[str]:
     for _, row in results[(results["state"] != "finished") | (results["reason"] != "")].iterrows():
         why = f": {row['reason']}" if row["reason"] else ""
         sentences.append(f"{_named(tables, row)} is {row['state']}{why}")
+    return sentences
+
+
+def mixed_data(tables: Tables) -> list[str]:
+    """Return a sentence for each data set of which the finished runs saw more than one content."""
+    sentences = []
+    results = tables.results
+    finished = results[results["state"].isin(["finished", "diverged"])]
+    names = finished.get("data.name", pd.Series(dtype=object))
+    for name in names.unique():
+        runs = finished.loc[names == name, "run"]
+        origins = [tables.origins[run][0] for run in runs if run in tables.origins]
+        seen = Counter(one.data_sha256 for one in origins if one.data_sha256)
+        if len(seen) > 1:
+            parts = " and ".join(f"{n} from SHA-256 {sha[:12]}" for sha, n in seen.most_common())
+            sentences.append(
+                f"the runs on {name} were made from data of different content, which every mean "
+                f"and comparison mixes: {parts} (--force runs all again on the data here now)"
+            )
     return sentences
 
 

@@ -200,6 +200,12 @@ class RunFolder:
         """Keep an array (samples, filters, a histogram) as of one epoch."""
         arrays.write(self.artifacts / f"{name}.{epoch:05d}.npy", array)
 
+    def drop_arrays(self) -> None:
+        """Remove the arrays of a run that starts anew: what begins again is one version's."""
+        for path in self.artifacts.glob("*.*.npy"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
     def arrays(self) -> dict[str, dict[int, NDArray[Any]]]:
         """Return {name: {epoch: array}}; a damaged file is left out."""
         return arrays.read_all(self.artifacts)

@@ -41,7 +41,7 @@ class Team:
             result = action()
         except Exception as error:
             failure = describe(error)
-        failures = self.ranks.gather_objects(failure)
+        failures = self.ranks.gather_texts(failure)
         for rank, line in enumerate(failures):
             if line:
                 raise Refused(line if len(set(failures)) == 1 else f"rank {rank}: {line}")

@@ -64,7 +64,7 @@ def test_a_relative_root_works_for_a_job_in_another_directory(
     if how == "environment":
         monkeypatch.setenv("HW5HPC_DATA", "images")
     made = plan(tmp_path, *overrides, text=text)
-    check(made)
+    check(made, Outputs(tmp_path / "out"))
     planning.register(made, outputs)
     # As on a site that hands a job nothing of the environment it was sent from.
     monkeypatch.delenv("HW5HPC_DATA", raising=False)
@@ -92,7 +92,7 @@ def test_where_the_data_lie_changes_no_id(
 
 def test_experiments_without_data_are_left_alone(tmp_path: Path) -> None:
     made = plan(tmp_path, text="experiment: ring\n")
-    check(made)
+    check(made, Outputs(tmp_path / "out"))
     assert len(made.rest) == 1
 
 
@@ -101,10 +101,10 @@ def test_one_bad_image_among_all_is_told_before_anything_is_sent(
 ) -> None:
     bad = images / "test" / "truck" / "1.png"
     made = plan(tmp_path, f"data.root={images}")
-    check(made)
+    check(made, Outputs(tmp_path / "out"))
     bad.write_bytes(bad.read_bytes()[:-30])
     with pytest.raises(DataError, match="damaged image") as caught:
-        check(made)
+        check(made, Outputs(tmp_path / "out"))
     assert str(bad) in str(caught.value)
 
 
@@ -112,9 +112,33 @@ def test_what_was_read_before_is_not_decoded_again(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = plan(tmp_path, f"data.root={images}")
-    check(made)
+    check(made, Outputs(tmp_path / "out"))
     monkeypatch.delattr(Image, "open")
-    check(made)
+    check(made, Outputs(tmp_path / "out"))
+
+
+def test_points_made_from_other_data_than_are_here_now_are_told(
+    images: Path, tmp_path: Path
+) -> None:
+    """Finished on A and submitted with B: nothing is left to train, but it is not B's result."""
+    outputs, root = Outputs(tmp_path / "out"), f"data.root={images}"
+    made = plan(tmp_path, root)
+    planning.register(made, outputs)
+    assert work([outputs.run(made.rest[0].id).path], Task("test")) == [State.FINISHED]
+    assert check(plan(tmp_path, root), outputs) == []
+    Image.new("RGB", (32, 32)).save(images / "train" / "truck" / "0.png")
+    again = plan(tmp_path, root)
+    assert again.empty
+    assert check(again, outputs) == [
+        "  1 finished on other cifar10 data than are here now (--force runs them again)"
+    ]
+    (images / "train" / "truck" / "0.png").write_bytes(b"damaged")
+    assert check(again, outputs) == [], "what has finished needs no data"
+    Image.new("RGB", (32, 32)).save(images / "train" / "truck" / "0.png")
+    (outputs.run(made.rest[0].id).path / "result.json").unlink()
+    assert check(plan(tmp_path, root), outputs) == [
+        "  1 began on other cifar10 data than are here now, and start anew"
+    ]
 
 
 @pytest.mark.parametrize("root", ["~nobody_at_all/x", "nowhere"])

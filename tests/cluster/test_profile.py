@@ -183,6 +183,7 @@ def test_times(text: str, minutes: int) -> None:
     [
         ({"gpu_per_node": 1}, "Did you mean 'gpus_per_node'"),
         ({"gpus_per_node": -1}, "at least 0"),
+        ({"device": "gpu"}, "takes auto, cpu, cuda, got 'gpu'"),
         ({"gpus_per_node": "many"}, "takes int"),
         ({"nodes": 0}, "at least 1"),
         ({"max_crashes": -1}, "at least 0"),
@@ -240,3 +241,16 @@ def test_a_broken_profile_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("partition: [")
     with pytest.raises(ProfileError, match=r"mine.yaml: broken YAML"):
         profiles.load("mine", {}, SWEEP, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("block", "needs"),
+    [
+        ({}, "cuda"), ({"device": "cpu"}, "cpu"), ({"gpus_per_node": 0}, "auto"),
+        ({"gpus_per_node": 0, "device": "cuda"}, "cuda"),
+    ],
+)  # fmt: skip
+def test_a_job_that_asks_for_gpus_needs_them_unless_told_otherwise(
+    block: dict[str, Any], needs: str
+) -> None:
+    assert load(block).trains_on == needs

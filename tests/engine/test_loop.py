@@ -223,6 +223,63 @@ def test_a_checkpoint_with_code_in_it_is_set_aside(tmp_path: Path) -> None:
     assert checkpoint.load(run, CPU) is None
 
 
+ORIGIN = {"code": "0123456789ab", "data": "d1"}
+
+
+@pytest.mark.parametrize("changed", [{"code": "other"}, {"data": "d2"}, {"classifier": "w"}])
+def test_a_run_goes_on_only_with_the_code_data_and_weights_that_began_it(
+    tmp_path: Path,
+    straight: tuple[RunFolder, Toy],
+    changed: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run, origin = folder(tmp_path / "run"), {**ORIGIN, **changed}
+    for _ in range(2):
+        train(Toy(), run, CPU, Watch(stop=StopAfter(7), origin=ORIGIN))
+    run.add_array("of_the_other_version", 1, np.zeros(1))
+    assert "made with" not in caplog.text, "the same origin goes on"
+    toy = Toy()
+    assert train(toy, run, CPU, Watch(origin=origin)).state is State.FINISHED
+    assert f"made with other {next(iter(changed))} (" in caplog.text
+    assert run.metrics_path.read_bytes() == straight[0].metrics_path.read_bytes()
+    assert set(run.arrays()) == {"x"}
+    assert len(list(run.path.glob("checkpoint*.unfit-*.pt"))) == 2
+
+
+def test_a_checkpoint_that_names_no_origin_is_of_another(tmp_path: Path) -> None:
+    run = folder(tmp_path)
+    train(Toy(), run, CPU, Watch(stop=StopAfter(7)))
+    outcome = train(Toy(), run, CPU, Watch(stop=StopAfter(0), origin=ORIGIN))
+    assert outcome.state is State.INTERRUPTED
+    assert run.metrics() == []
+
+
+@pytest.mark.parametrize("state", [{}, {"epoch": 3, "model": {}}, {"training": {}}])
+def test_a_checkpoint_of_another_layout_is_set_aside(
+    tmp_path: Path, straight: tuple[RunFolder, Toy], state: dict[str, Any]
+) -> None:
+    run = folder(tmp_path / "run")
+    checkpoint.save(run, state)
+    assert train(Toy(), run, CPU, Watch()).state is State.FINISHED
+    assert run.metrics_path.read_bytes() == straight[0].metrics_path.read_bytes()
+    assert list(run.path.glob("checkpoint.unfit-*.pt"))
+
+
+def test_a_state_that_does_not_fit_the_training_is_set_aside_for_the_next_attempt(
+    tmp_path: Path, straight: tuple[RunFolder, Toy]
+) -> None:
+    run = folder(tmp_path / "run")
+    train(Toy(), run, CPU, Watch(stop=StopAfter(7)))
+    state = checkpoint.load(run, CPU)
+    assert state is not None
+    checkpoint.save(run, {**state, "training": {"y": torch.ones(2)}})
+    run.previous_checkpoint.unlink()
+    with pytest.raises(checkpoint.UnfitCheckpoint, match="does not fit this training: KeyError"):
+        train(Toy(), run, CPU, Watch())
+    assert train(Toy(), run, CPU, Watch()).state is State.FINISHED
+    assert run.metrics_path.read_bytes() == straight[0].metrics_path.read_bytes()
+
+
 def test_rows_that_vanished_after_a_checkpoint_start_the_run_anew(
     tmp_path: Path, straight: tuple[RunFolder, Toy]
 ) -> None:

@@ -1,12 +1,15 @@
 """What submitit calls: a task whose processes do not come together accounts for its runs."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from hw5hpc.engine.precision import NoGpu
 from hw5hpc.node import worker
 from hw5hpc.node.job import TrainingJob
 from hw5hpc.node.retry import Budget
@@ -82,3 +85,34 @@ def test_the_other_ranks_count_nothing(tmp_path: Path) -> None:
     with pytest.raises(RendezvousError, match="wrong world size"):
         train([waiting], 4, second, Budget())
     assert waiting.status().state is State.QUEUED
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a usable GPU")
+@pytest.mark.parametrize(
+    ("cuda", "state"), [(None, State.FAILED), ("13.2", State.INTERRUPTED)], ids=["never", "here"]
+)
+def test_a_gpu_job_without_a_usable_gpu_says_why_and_trains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuda: str | None, state: State
+) -> None:
+    """A torch without CUDA fails for good; a node with a broken driver counts as a crash."""
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    waiting = waiting_run(tmp_path)
+    job = TrainingJob("test", [waiting.path], Budget(), device="cuda")
+    with pytest.raises(NoGpu if cuda is None else TeamBroken, match="a GPU was asked for"):
+        job.train(slurm_task(tmp_path, 1), lambda: False)
+    status = waiting.status()
+    assert status.state is state
+    assert "`device: cpu` in the cluster's profile" in status.reason
+    assert ("built without CUDA" in status.reason) == (cuda is None)
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_without_a_gpu_asked_for_the_cpu_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(worker, "work", lambda *_: [State.FINISHED])
+    job = TrainingJob("test", [waiting_run(tmp_path).path], Budget(), device=device)
+    assert job.train(slurm_task(tmp_path, 1), lambda: False) == ([State.FINISHED], False)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ("" if device == "cpu" else "0")
+    assert job.checkpoint().function.device == device, "its next turn, too"

@@ -13,9 +13,10 @@ from hw5hpc.engine import checkpoint
 from hw5hpc.errors import describe
 from hw5hpc.experiments import SCHEMAS, rebuild
 from hw5hpc.experiments.classifier.train import Classifier
+from hw5hpc.node.needs import blames
 from hw5hpc.node.retry import Budget
 from hw5hpc.node.task import Task
-from hw5hpc.node.worker import work
+from hw5hpc.node.worker import DeviceBroken, work
 from hw5hpc.store import Outputs, RunFolder, State, Status, claim, files
 from hw5hpc.sweep import run_id
 from hw5hpc.sweep.point import flatten
@@ -100,6 +101,32 @@ def test_a_missing_prerequisite_is_said(outputs: Outputs) -> None:
     assert "its classifier, run" in run.status().reason
 
 
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "flipped", "another's"])
+def test_a_prerequisites_damaged_weights_are_named_with_their_file(
+    outputs: Outputs, damage: str
+) -> None:
+    run = prepare(outputs, "gan", **{"train.epochs": 1})
+    ((_, config),) = rebuild("gan", run.config()[1]).prerequisites().values()
+    needed = outputs.run(run_id("classifier", config))
+    needed.create("classifier", flatten(config))
+    model = torch.nn.Linear(2, 2).state_dict()
+    checkpoint.write_weights(needed.weights, model)
+    needed.set_result({"state": "finished", "metrics": {}})
+    content = bytearray(needed.weights.read_bytes())
+    if damage == "another's":
+        checkpoint.write_weights(needed.weights, torch.nn.Linear(2, 2).state_dict())
+    elif damage == "missing":
+        needed.weights.unlink()
+    else:
+        content[len(content) // 2] ^= damage == "flipped"
+        size = {"empty": 0, "cut": 100}.get(damage, len(content))
+        needed.weights.write_bytes(content[:size])
+    assert work([run.path], task()) == [State.FAILED]
+    reason = run.status().reason
+    assert reason.startswith(f"its classifier, run {needed.id}, is damaged: {needed.weights}: ")
+    assert blames(reason, needed.id)
+
+
 def break_step(monkeypatch: pytest.MonkeyPatch, error: Exception, times: int) -> list[int]:
     """Let the classifier's step raise `error` this many times; returns the tries so far."""
     real, tries = Classifier.step, [0]
@@ -169,6 +196,44 @@ def test_a_stop_leaves_a_checkpoint_and_the_next_turn_ends_the_same(
     assert run.metrics_path.read_bytes() == straight.metrics_path.read_bytes()
     first, second = (checkpoint.read_weights(r.weights) for r in (run, straight))
     assert all(torch.equal(first[name], second[name]) for name in second)
+
+
+def test_code_that_changed_between_two_turns_starts_the_run_anew_and_both_are_named(
+    outputs: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = prepare(Outputs(tmp_path / "straight"))
+    work([straight.path], task())
+    run = prepare(outputs)
+    looks = iter([False] * 6 + [True] * 99)
+    for module in ("attempt", "provenance"):
+        monkeypatch.setattr(f"hw5hpc.node.{module}.running_code", lambda own: "older")
+    assert work([run.path], task(lambda: next(looks))) == [State.INTERRUPTED]
+    for module in ("attempt", "provenance"):
+        monkeypatch.setattr(f"hw5hpc.node.{module}.running_code", lambda own: "newer")
+    assert work([run.path], task()) == [State.FINISHED]
+    assert run.metrics_path.read_bytes() == straight.metrics_path.read_bytes()
+    assert list(run.path.glob("checkpoint.unfit-*.pt"))
+    record = run.provenance()
+    assert [turn["code"] for turn in record["turns"]] == ["older", "newer"]
+    assert record["code"] == "newer"
+    assert record["turns"][0]["data_sha256"] == record["data_sha256"]
+
+
+def test_data_that_changed_between_two_turns_start_the_run_anew(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, real = prepare(outputs), Classifier.__init__
+
+    def on_other_data(self: Classifier, *words: Any) -> None:
+        real(self, *words)
+        self.data_content = "b" * 64
+
+    looks = iter([False] * 6 + [True] * 99)
+    assert work([run.path], task(lambda: next(looks))) == [State.INTERRUPTED]
+    monkeypatch.setattr(Classifier, "__init__", on_other_data)
+    assert work([run.path], Task("test", stop=_second_look())) == [State.INTERRUPTED]
+    assert run.metrics() == [], "nothing of the other data's rows is left"
+    assert [turn["data_sha256"][:3] for turn in run.provenance()["turns"]][1] == "bbb"
 
 
 def test_a_failed_run_waits_until_it_is_submitted_again(
@@ -254,6 +319,46 @@ def test_trouble_after_the_result_does_not_undo_it(
     run = prepare(outputs)
     assert work([run.path], task()) == [State.FINISHED]
     assert run.status().state is State.FINISHED
+
+
+def lame_gpu(monkeypatch: pytest.MonkeyPatch) -> RuntimeError:
+    """Let the GPU behave as after an illegal address: each call fails until the process ends."""
+    error = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    def refuse() -> None:
+        raise error
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", refuse)
+    return error
+
+
+def test_a_gpu_that_answers_no_more_ends_the_process_and_only_its_run_is_blamed(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = prepare(outputs), prepare(outputs, seed=1)
+    for run in (first, second):
+        run.set_status(Status(state=State.QUEUED))
+    with monkeypatch.context() as patched:
+        break_step(patched, lame_gpu(patched), times=1)
+        with pytest.raises(DeviceBroken, match=f"run {first.id}: .*illegal memory access"):
+            work([first.path, second.path], task())
+    status = first.status()
+    assert (status.state, status.crashes) == (State.INTERRUPTED, 1)
+    assert (second.status().state, second.status().crashes) == (State.QUEUED, 0)
+    assert not first.claim_path.exists()
+    assert work([first.path, second.path], task()) == [State.FINISHED, State.FINISHED]
+
+
+def test_a_run_that_always_breaks_its_gpu_fails_over_its_budget(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = prepare(outputs)
+    break_step(monkeypatch, lame_gpu(monkeypatch), times=9)
+    for _ in range(3):
+        with pytest.raises(DeviceBroken):
+            work([run.path], task())
+    assert run.status().state is State.FAILED
+    assert "3 times in a row" in run.status().reason
 
 
 def test_out_of_gpu_memory_is_tried_again_and_then_said(

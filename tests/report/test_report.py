@@ -308,3 +308,16 @@ def test_the_means_end_with_real_images_and_noise(fake: Any) -> None:
     assert rows[4][header.index(names.label("loss_generator"))] == "—"
     assert not any(name.startswith(("real_", "noise_")) for name in header)
     assert len(means_table(tables_of(fake, "ring_unroll"))[1]) == 4
+
+
+def test_runs_of_one_sweep_on_data_of_different_content_are_named(fake: Any) -> None:
+    made = fake("unroll_depth", grid={"gan.unroll_steps": [0, 5], "seed": [0, 1]})
+    runs = [made.outputs.run(run) for run in made.folder.load()["runs"]]
+    for run, content in zip(runs, ("a" * 64, "a" * 64, "a" * 64, "b" * 64), strict=True):
+        run.set_provenance({**run.provenance(), "data_sha256": content})
+    (told,) = (line for line in aggregate(made.outputs, made.folder).missing if "content" in line)
+    assert "3 from SHA-256 aaaaaaaaaaaa and 1 from SHA-256 bbbbbbbbbbbb" in told
+    assert "different content" in (made.folder.report / "index.html").read_text()
+    runs[3].set_provenance({**runs[3].provenance(), "data_sha256": "a" * 64})
+    missing = aggregate(made.outputs, made.folder).missing
+    assert not [line for line in missing if "content" in line]

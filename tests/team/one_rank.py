@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from torch.distributed import distributed_c10d
+
 from hw5hpc.engine.distributed import Ranks
 from hw5hpc.errors import UserError
 from hw5hpc.experiments import rebuild
@@ -51,6 +53,10 @@ def unreadable(*_: object) -> None:
     raise UserError("weights.pt cannot be read here")
 
 
+def unpickled(*_: object) -> None:
+    raise AssertionError("ranks must not send each other pickles")
+
+
 def main() -> None:
     rank, size, folder, how, victim = (
         int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], int(sys.argv[5]),
@@ -65,6 +71,8 @@ def main() -> None:
         return real(self, epoch, index)
 
     Ring.step = step  # type: ignore[method-assign]
+    # A pickle from a false rank would execute what it says.
+    distributed_c10d._tensor_to_object = unpickled  # type: ignore[assignment]
     if how == "unreachable":
         assembly.CONNECT_SECONDS = 2.0
         if rank == victim:
