@@ -1,7 +1,6 @@
 """Ask Slurm through its own commands: is it here, what would it take, which jobs does it know."""
 
 import os
-import pwd
 import re
 import shlex
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.cluster.shell import environment
 from hw5hpc.errors import UserError, brief
+from hw5hpc.node import known_jobs
 
 # What a site gives names to.
 NAMED = ("partition", "account", "qos", "constraint", "reservation")
@@ -83,10 +83,7 @@ def said(program: str, stderr: str, stdout: str, status: int) -> str:
 
 def user() -> str:
     """Return this user's name, or the number where no list of users has one."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
+    return known_jobs.user() or str(os.getuid())
 
 
 def max_array_size() -> int:

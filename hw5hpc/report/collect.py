@@ -4,8 +4,7 @@ import ast
 import contextlib
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,49 +13,15 @@ import pandas as pd
 
 from hw5hpc.experiments import headline_of
 from hw5hpc.report.looks import with_steps_to_cover
-from hw5hpc.report.tables import Arrays, Origin, Tables
-from hw5hpc.store import Outputs, RunFolder, State, StoreError, SweepFolder
-from hw5hpc.store.files import numbers
+from hw5hpc.report.runs import News, RunRead
+from hw5hpc.report.runs import read as read_run
+from hw5hpc.report.tables import Tables
+from hw5hpc.store import Outputs, RunFolder, StoreError, SweepFolder
 from hw5hpc.text import safe, safe_value
 from hw5hpc.tracking.describe import mode_at_submission
 from hw5hpc.tracking.memory import url_of
 
-# A run whose folder was deleted, and one whose files contradict each other, are in no State.
-MISSING, DAMAGED = "missing", "damaged"
-# What a run is in while its own files cannot say whether its job is still there.
-GOING = (State.QUEUED, State.RUNNING, State.INTERRUPTED)
 TIMES = ("seconds", "train_seconds", "step_ms")
-METRICS = "metrics.jsonl"
-
-
-@dataclass(frozen=True)
-class _News:
-    """What Slurm said of a run's job, and when (seconds since 1970)."""
-
-    when: float
-    said: Mapping[str, str]
-
-    def is_of(self, job: str, updated: float) -> bool:
-        """Whether it is about this job, and newer than the run's own word."""
-        return self.said.get("job") == job and self.when >= updated
-
-
-@dataclass(frozen=True)
-class _Read:
-    """What one run's folder gave."""
-
-    run: str
-    state: str
-    reason: str
-    config: Mapping[str, Any]
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    rows: Sequence[Mapping[str, float]] = ()
-    arrays: dict[str, Arrays] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    source: str = ""
-    class_names: tuple[str, ...] = ()
-    origin: Origin | None = None
-    job: str = ""
 
 
 def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
@@ -69,8 +34,8 @@ def collect(outputs: Outputs, sweep: SweepFolder) -> Tables:
     points = _points(sweep)
     runs = [str(run) for run in record.get("runs", [])]
     when, said = sweep.standing()
-    news = {run: _News(when, safe_value(one)) for run, one in said.items()}
-    read = [_read(outputs.run(run), points.get(run, {}), news.get(run)) for run in runs]
+    news = {run: News(when, safe_value(one)) for run, one in said.items()}
+    read = [read_run(outputs.run(run), points.get(run, {}), news.get(run)) for run in runs]
     keys = tuple(dict.fromkeys(key for one in read for key in one.config))
     origins = [one.origin for one in read if one.origin]
     tables = Tables(
@@ -134,143 +99,7 @@ def _value(text: str | None) -> Any:
     return text
 
 
-def _read(run: RunFolder, point: Mapping[str, Any], news: _News | None) -> _Read:
-    """Read a run; a file that cannot be read at all counts as damage, never as an error."""
-    if not run.path.is_dir():
-        return _Read(run.id, MISSING, "its folder is not there", point)
-    try:
-        return _read_folder(run, point, news)
-    except OSError as error:
-        said = str(error) if isinstance(error, StoreError) else f"cannot be read: {error.strerror}"
-        return _Read(run.id, DAMAGED, said.replace(f"{run.path}/", ""), point)
-
-
-def _read_folder(run: RunFolder, point: Mapping[str, Any], news: _News | None) -> _Read:
-    config, problem = _config(run, point)
-    state, reason, result = _state(run, news)
-    damaged = run.damage() if state in (State.FINISHED, State.DIVERGED) else {}
-    rows, unread = _looks(run)
-    provenance = safe_value(run.provenance())
-    facts = provenance if isinstance(provenance, dict) else {}
-    source = str(result.get("data_source") or facts.get("data_source") or "")
-    return _Read(
-        run=run.id,
-        state=state,
-        reason=safe(
-            "; ".join(part for part in (reason, problem, unread, *_words(damaged)) if part)
-        ),
-        config=config,
-        metrics=numbers(result.get("metrics")),
-        rows=() if METRICS in damaged else rows,
-        arrays=_whole(run.arrays(), damaged),
-        facts=_facts(result, facts),
-        source=source,
-        class_names=_names(result.get("class_names")),
-        origin=_origin(facts, source) if facts else None,
-        job=str(facts.get("job") or ""),
-    )
-
-
-def _origin(facts: Mapping[str, Any], source: str) -> Origin:
-    words = {key: str(facts.get(key) or "") for key in ("commit", "code", "data_sha256")}
-    return Origin(**words, modified=bool(facts.get("modified")), data=source)
-
-
-def _config(run: RunFolder, point: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    try:
-        _, config = run.config()
-        return {str(key): value for key, value in safe_value(config).items()}, ""
-    except StoreError as error:
-        return point, _named(error)
-    except (ValueError, AttributeError):
-        return point, "config.yaml is missing or damaged"
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    return tuple(str(name) for name in value) if isinstance(value, list) else ()
-
-
-def _words(damaged: Mapping[str, str]) -> list[str]:
-    return [f"{name}: {what}" for name, what in damaged.items()]
-
-
-def _whole(arrays: dict[str, Arrays], damaged: Mapping[str, str]) -> dict[str, Arrays]:
-    """Leave out the arrays that are not what the run wrote."""
-    return {
-        name: {
-            epoch: array
-            for epoch, array in kept.items()
-            if f"artifacts/{name}.{epoch:05d}.npy" not in damaged
-        }
-        for name, kept in arrays.items()
-    }
-
-
-def _named(error: StoreError) -> str:
-    """The file's name without its folder: a report may be read where the folder is not."""
-    path, _, problem = str(error).partition(": ")
-    return f"{Path(path).name}: {problem}"
-
-
-def _state(run: RunFolder, news: _News | None) -> tuple[str, str, Mapping[str, Any]]:
-    """Return (state, reason, result); a result of another format is named, never used."""
-    try:
-        result = safe_value(run.result() or {})
-    except StoreError as error:
-        return DAMAGED, _named(error), {}
-    status = run.status()
-    if news and status.state in GOING and news.is_of(run.job(), status.updated):
-        return str(news.said.get("state")), str(news.said.get("reason")), result
-    reason = str(status.reason or result.get("reason") or "").replace(f"{run.path}/", "")
-    if status.state is State.NEW and not reason:
-        reason = "not started"
-    return str(status.state), reason, result
-
-
-def _facts(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
-    found = numbers(result)
-    seconds, devices = found.get("seconds"), found.get("devices")
-    spent = None if seconds is None or devices is None else seconds * devices / 3600
-    device = result.get("device") or provenance.get("device") or ""
-    return {"seconds": seconds, "device": str(device), "gpu_hours": spent}
-
-
-def _looks(run: RunFolder) -> tuple[list[dict[str, float]], str]:
-    """One row a look, with its timing, and why there are none ('': they were read).
-
-    Of two rows for one step the later counts. Timings that name no step are those of whole epochs:
-    each belongs to the epoch's first row.
-    """
-    try:
-        rows, timing = _latest(run.metrics()), _latest(run.timing())
-    except StoreError as error:
-        return [], _named(error)
-    ends: dict[float, _Key] = {}
-    for key in sorted(rows, key=_order):
-        ends.setdefault(rows[key]["epoch"], key)
-    for epoch, key in ends.items():
-        timing.setdefault(key, timing.get((epoch, None), {}))
-    return [{**timing.get(key, {}), **rows[key]} for key in sorted(rows, key=_order)], ""
-
-
-# (0, step) of a row that names its step, (epoch, None) of another.
-_Key = tuple[float, float | None]
-
-
-def _latest(rows: Sequence[dict[str, float]]) -> dict[_Key, dict[str, float]]:
-    return {_key(row): row for row in rows if isinstance(row.get("epoch"), int)}
-
-
-def _key(row: Mapping[str, float]) -> _Key:
-    step = row.get("step")
-    return (0, step) if isinstance(step, int) else (row["epoch"], None)
-
-
-def _order(key: _Key) -> tuple[float, float]:
-    return key[0], -1 if key[1] is None else key[1]
-
-
-def _results(read: Sequence[_Read], keys: Sequence[str]) -> pd.DataFrame:
+def _results(read: Sequence[RunRead], keys: Sequence[str]) -> pd.DataFrame:
     metrics = list(dict.fromkeys(name for one in read for name in one.metrics))
     columns: dict[str, pd.Series[Any]] = {
         "run": _text([one.run for one in read]),
@@ -285,7 +114,7 @@ def _results(read: Sequence[_Read], keys: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _curves(read: Sequence[_Read], keys: Sequence[str]) -> pd.DataFrame:
+def _curves(read: Sequence[RunRead], keys: Sequence[str]) -> pd.DataFrame:
     pairs = [(one, row) for one in read for row in one.rows]
     names = list(dict.fromkeys(["epoch", *(name for _, row in pairs for name in row)]))
     names.sort(key=TIMES.__contains__)

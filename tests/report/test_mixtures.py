@@ -12,7 +12,7 @@ from hw5hpc.report import markdown, page
 from hw5hpc.report.aggregate import aggregate
 from hw5hpc.report.collect import collect
 from hw5hpc.report.summary import curves_table, results_table, summarise
-from hw5hpc.store import files
+from hw5hpc.store import RunFolder, files
 
 SMALL = {"gan.unroll_steps": [0, 5], "seed": [0, 1]}
 FOREIGN = [
@@ -88,6 +88,13 @@ def test_timings_of_several_turns_double_no_row(fake: Any) -> None:
     assert list(rows["seconds"]) == [99.0]
 
 
+def sign(run: RunFolder) -> None:
+    """Let the result's checksums be those of the files as they are now."""
+    result = run.result()
+    assert result is not None
+    run.set_result({key: value for key, value in result.items() if key != "files"})
+
+
 def test_timings_that_name_no_step_are_those_of_whole_epochs(fake: Any) -> None:
     made = fake("ring_unroll", grid=SMALL)
     run = made.run(0)
@@ -95,6 +102,7 @@ def test_timings_that_name_no_step_are_those_of_whole_epochs(fake: Any) -> None:
     for seconds in (7.0, 99.0):
         run.add_timing({"epoch": 2, "seconds": seconds, "step_ms": 1.0})
     run.add_metrics({"epoch": 2, "step": 1100, "modes_covered": 3})
+    sign(run)
     curves = collect(made.outputs, made.folder).curves
     rows = curves[(curves["run"] == made.ids[0]) & (curves["epoch"] == 2)]
     assert list(rows["step"]) == [1000, 1100]
@@ -106,6 +114,7 @@ def test_of_two_rows_for_one_step_the_later_counts(fake: Any) -> None:
     made = fake("ring_unroll", grid=SMALL)
     for modes in (3, 4):
         made.run(0).add_metrics({"epoch": 2, "step": 1100, "modes_covered": modes})
+    sign(made.run(0))
     curves = collect(made.outputs, made.folder).curves
     rows = curves[curves["run"] == made.ids[0]]
     assert list(rows["step"]) == sorted({*range(500, 5001, 500), 1100})
