@@ -274,3 +274,17 @@ def test_what_slurm_reads_in_a_logs_path_is_refused(site: Site, tmp_path: Path, 
     assert "Slurm takes no" in refused.stderr
     assert not (tmp_path / out).exists()
     assert submit(tmp_path, "--local", out=out).returncode == 0
+
+
+def test_prerequisites_are_sent_with_resources_of_their_own(site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "gan.yaml"
+    path.write_text("experiment: gan\nconfig: {data.name: synthetic}\ncluster: {time: '5'}\n")
+    words = ["--cluster", "dev", "--dry-run", "cluster.prerequisites={time: 7, mem_gb: null}"]
+    command = [sys.executable, str(ROOT / "jobs/submit.py"), str(path), *words]
+    env = {**os.environ, "WANDB_MODE": "disabled"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    first, runs = done.stdout.split("# --- runs")
+    assert "#SBATCH --time=7\n" in first
+    assert "#SBATCH --mem" not in first
+    assert "#SBATCH --time=5\n" in runs
+    assert "#SBATCH --mem=2G\n" in runs
