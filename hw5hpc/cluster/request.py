@@ -15,7 +15,7 @@ from hw5hpc.errors import UserError
 from hw5hpc.node.code import code_hash
 from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.node.standing import GOING, tail
-from hw5hpc.store import Outputs, State, SweepFolder
+from hw5hpc.store import Outputs, State, SweepFolder, files
 from hw5hpc.sweep import Sweep
 
 # How long --wait asks a Slurm that does not answer before it gives up.
@@ -184,8 +184,9 @@ def _is_reported(folder: SweepFolder, rows: Sequence[Standing]) -> bool:
     """Whether the report is the last submission's, and no run has ended since."""
     made, sent = folder.report_origin(), next(iter(folder.submissions()[::-1]), {})
     ends = [row.status.updated for row in rows if row.status.state.done]
+    when = files.numbers(made).get("time", 0.0)
     ours = bool(sent.get("id")) and made.get("submission") == sent["id"]
-    return ours and float(made.get("time", 0)) >= max(ends, default=0)
+    return ours and when >= max(ends, default=0)
 
 
 def _why_here(folder: SweepFolder, jobs: KnownJobs) -> str:
@@ -194,6 +195,8 @@ def _why_here(folder: SweepFolder, jobs: KnownJobs) -> str:
     if not last:
         return "no submission of this sweep had a report job"
     job = last[-1].job
+    if not job:
+        return "the report job was refused"
     said = jobs.words(job).removeprefix("its job ") or "is gone"
     log = tail(folder.log_of(job))
     return f"the report job {job} {said}" + (f"; its log ends: {log}" if log else "")

@@ -23,7 +23,7 @@ grid: {seed: [0, 1]}
 """
 FAILING = 'cluster: {setup: ["set -e", "module load python/3.99"]}\n'
 REPORT_FAILS = (
-    'cluster: {setup: ["case $SLURM_JOB_NAME in *report) echo no report; exit 7;; esac"]}\n'
+    'cluster: {setup: ["case $SLURM_JOB_NAME in *.report*) echo no report; exit 7;; esac"]}\n'
 )
 Done = subprocess.CompletedProcess[str]
 
@@ -33,8 +33,10 @@ def sweep(dev_cluster: Path, tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / f"{NAME}.yaml"
     path.write_text(SWEEP)
     yield path
-    for name in (f"hw5hpc.{NAME}", f"hw5hpc.{NAME}.report"):
-        subprocess.run(["scancel", "--me", "--name", name], capture_output=True)
+    sent = folder(path) / "submissions.jsonl"
+    rows = [json.loads(line) for line in sent.read_text().splitlines()] if sent.exists() else []
+    ids = [job for row in rows for job in (*row["rest"], row["report"]) if job]
+    subprocess.run(["scancel", *ids], capture_output=True)
 
 
 def command(script: str, sweep: Path, *words: str, **environment: str) -> Done:
