@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wandb
-from wandb.sdk.lib import wbauth
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -34,8 +33,6 @@ def one_server() -> Iterator[WandbServer]:
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Nothing of W&B's in the environment; gives the home folder."""
-    # W&B keeps the key that an earlier test logged in with.
-    wbauth.unauthenticate_session(update_settings=False)
     for name in [name for name in os.environ if name.startswith("WANDB_") or name == "NETRC"]:
         monkeypatch.delenv(name)
     home = tmp_path / "home"
