@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import wandb
-from conftest import KEY
+from conftest import KEY, forget_wandb
 from wandb.sdk.lib import wbauth
 from wandb_server import WandbServer
 
@@ -21,7 +20,7 @@ NOBODY = "http://127.0.0.1:9"
 def forgotten() -> None:
     """W&B keeps the key and the settings that an earlier test used."""
     wbauth.unauthenticate_session(update_settings=False)
-    wandb.teardown()
+    forget_wandb()
 
 
 @pytest.mark.parametrize(
