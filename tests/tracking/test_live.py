@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import wandb
-from conftest import ROOT, Write, children, kill_all
+from conftest import ROOT, Write, children, forget_wandb, kill_all
 from wandb_server import Run, WandbServer
 
 from hw5hpc.store import Outputs, RunFolder
@@ -126,7 +126,7 @@ def test_a_forced_run_is_a_new_run(server: WandbServer, tiny: Path, tmp_path: Pa
 def test_offline_no_process_of_wandb_is_started_and_sync_sends_all(
     server: WandbServer, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wandb.teardown()
+    forget_wandb()
     with monkeypatch.context() as patch:
         patch.delenv("WANDB_API_KEY")
         run = write(2)
@@ -165,7 +165,7 @@ def test_a_mirror_that_fails_leaves_the_run_alone(
 
 
 def test_a_run_goes_on_when_wandbs_process_is_killed(server: WandbServer, write: Write) -> None:
-    wandb.teardown()
+    forget_wandb()
     run = write(1)
     tracker = Tracker(run, "depths")
     tracker.update()

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import KEY
+from conftest import KEY, forget_wandb
+from wandb.sdk.lib import wbauth
 from wandb_server import WandbServer
 
 from hw5hpc.errors import UserError
@@ -13,6 +14,13 @@ from hw5hpc.tracking.mode import at_submission, choose, mode
 from hw5hpc.tracking.words import CHOSEN, Words, merge, parse
 
 NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> None:
+    """W&B keeps the key and the settings that an earlier test used."""
+    wbauth.unauthenticate_session(update_settings=False)
+    forget_wandb()
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
-from conftest import EPOCHS, KEY, ROOT, SWEEP, Write, add_epoch, kill_all
+from conftest import EPOCHS, KEY, ROOT, SWEEP, Write, add_epoch, forget_wandb, kill_all
 from wandb_server import Run, WandbServer
 
 from hw5hpc.report.aggregate import aggregate
@@ -244,7 +243,7 @@ def test_an_offline_run_holds_one_whole_history(
         write(epochs)
         assert export(run, sweep, Words(), place(Words())).problem == ""
     # W&B's own process writes the file, and at its end it is whole.
-    wandb.teardown()
+    forget_wandb()
     rows = history_of(run.path)
     assert [(row["step"], row["loss_generator"]) for row in rows] == [
         (100, 1.0), (200, 0.5), (300, 1 / 3),
@@ -257,7 +256,7 @@ def test_wandb_sync_and_jobs_sync_make_the_same_run(
 ) -> None:
     run = write(EPOCHS, end=True)
     export(run, sweep, Words(), place(Words()))
-    wandb.teardown()
+    forget_wandb()
     (folder,) = run.path.glob("wandb/offline-run-*")
     done = subprocess.run(
         [sys.executable, "-m", "wandb", "sync", str(folder)], capture_output=True, text=True
