@@ -296,7 +296,8 @@ def test_the_command_sends_a_sweep_with_its_summary(
     assert all(f'href="{server.url}/lab/hw5hpc/runs/{run.name}"' in page for run in runs)
     assert "W&amp;B at submission: online (a key)" in page
     again = command(SWEEP, "--out", outputs.root)
-    assert (again.returncode, again.stdout) == (0, f"sweep {SWEEP}\n")
+    assert again.returncode == 0
+    assert "sent" not in again.stdout.lower()
     assert len(summary.arrived) == 1
 
 
@@ -311,10 +312,12 @@ def test_watching_ends_when_every_run_has_ended(
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert watch.stdout is not None
-    seen = [watch.stdout.readline() for _ in range(3)]
+    seen: list[str] = []
+    while sum("rows sent" in line for line in seen) < 2:
+        seen.append(watch.stdout.readline())
+        assert seen[-1], seen
     write(EPOCHS, end=True)
     told, _ = watch.communicate(timeout=120)
-    assert ["rows sent" in line for line in seen] == [False, True, True], seen
     assert watch.returncode == 0
     assert re.search(r"bbbbbbbbbbbb: 2 rows sent", told)
     for run in server.runs.values():
