@@ -178,6 +178,8 @@ def loop(ranks: Ranks, folder: Path, case: str, looks: int) -> None:
     """Train one run through the loop; only the last rank asks for a stop, after `looks`."""
     torch.set_default_dtype(torch.float64)
     run = Outputs(folder).run("run")
+    if ranks.first:
+        run.create(case, {})
     left = iter(range(looks))
     watch = Watch(stop=lambda: ranks.rank == ranks.size - 1 and next(left, None) is None)
     training = build(case, ranks)
