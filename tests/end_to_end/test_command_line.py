@@ -210,20 +210,46 @@ def test_a_stopped_local_run_goes_on_where_it_was(tmp_path: Path) -> None:
         assert epochs == list(range(1, len(epochs) + 1))
 
 
-def test_failed_points_wait_for_retry_failed(sweep: Path, tmp_path: Path) -> None:
-    """A classifier that cannot be loaded fails its GANs; mended, only --retry-failed sends them."""
+FRAGILE = """
+from dataclasses import dataclass
+from pathlib import Path
+from hw5hpc.experiments.softmax.config import SoftmaxConfig
+from hw5hpc.experiments.softmax.train import SoftmaxShift
+
+@dataclass(frozen=True)
+class Config(SoftmaxConfig):
+    pass
+
+class Training(SoftmaxShift):
+    def step(self, epoch, index):
+        if self.seed and Path(__file__).with_name("broken").exists():
+            raise RuntimeError("broken")
+        return super().step(epoch, index)
+"""
+
+
+def test_failed_points_wait_for_retry_failed(tmp_path: Path) -> None:
+    """A run that fails is left alone, mended or not, until --retry-failed sends it."""
+    (tmp_path / "fragile.py").write_text(FRAGILE)
+    (tmp_path / "broken").touch()
+    sweep, out = tmp_path / "fragile.yaml", tmp_path / "out"
+    sweep.write_text("experiment: fragile.py\ngrid: {seed: [0, 1]}\n")
+    assert submit(sweep, "--local", "--out", out).returncode == 1
+    (tmp_path / "broken").unlink()
+    left = submit(sweep, "--local", "--out", out)
+    assert "--retry-failed" in left.stdout
+    assert left.returncode == 1
+    assert submit(sweep, "--local", "--retry-failed", "--out", out).returncode == 0
+
+
+def test_a_classifier_that_cannot_be_loaded_is_trained_again(sweep: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert submit(sweep, "--local", "--out", out, "gan.unroll_steps=0").returncode == 0
     (weights,) = (path for path in out.glob("runs/*/artifacts/weights.pt") if _is_classifier(path))
     content = weights.read_bytes()
     weights.write_bytes(b"damaged")
-    failed = submit(sweep, "--local", "--out", out)
-    assert failed.returncode == 1
-    weights.write_bytes(content)
-    left = submit(sweep, "--local", "--out", out)
-    assert "--retry-failed" in left.stdout
-    assert left.returncode == 1
-    assert submit(sweep, "--local", "--retry-failed", "--out", out).returncode == 0
+    assert submit(sweep, "--local", "--out", out).returncode == 0
+    assert weights.read_bytes() == content
 
 
 def _is_classifier(weights: Path) -> bool:
