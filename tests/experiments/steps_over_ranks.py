@@ -54,7 +54,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "ring_0": ("ring", RING),
     "ring_1": ("ring", {**RING, "gan.unroll_steps": 1}),
     "ring_5": ("ring", {**RING, "gan.unroll_steps": 5}),
-    "gan_saddle_0": ("gan", {**TINY, **GAN, **SADDLE}),
+    "gan_saddle_0_calm": ("gan", {**CALM, **GAN, **SADDLE}),
     "gan_saddle_1_calm": ("gan", {**CALM, **GAN, **SADDLE, "gan.unroll_steps": 1}),
     "gan_saddle_5_calm": ("gan", {**CALM, **GAN, **SADDLE, "gan.unroll_steps": 5}),
     "ring_saddle_0": ("ring", {**RING, **SADDLE}),
