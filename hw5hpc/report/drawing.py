@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hw5hpc.report import looks, names, statistics, style
+from hw5hpc.report.ends import ENDS, level
 from hw5hpc.report.figures import NothingToDraw
 from hw5hpc.report.ranges import possible
 from hw5hpc.report.tables import Setting, Tables
@@ -229,3 +230,18 @@ def stages(epochs: Sequence[int]) -> list[int]:
     """Return the first, a middle and the last of the epochs, each once."""
     ordered = sorted(set(epochs))
     return sorted({ordered[0], ordered[len(ordered) // 2], ordered[-1]})
+
+
+def scale_ends(axes: Axes, tables: Tables, column: str) -> None:
+    """Draw the ends as dotted lines, named on the right, outside of the data.
+
+    The upper one's name stands above its line and the lower one's below, so they never collide.
+    """
+    found = {words: level(tables, prefix + column) for prefix, words in ENDS.items()}
+    ends = sorted((at, words) for words, at in found.items() if at is not None)
+    for index, (at, words) in enumerate(ends):
+        axes.axhline(at, color=style.GREY, linestyle=":", linewidth=1.2)
+        side = "bottom" if index == len(ends) - 1 else "top"
+        axes.annotate(words.split()[0], (1, at), xycoords=("axes fraction", "data"),
+                      xytext=(3, 0), textcoords="offset points", ha="left", va=side, fontsize=8,
+                      color=style.GREY)  # fmt: skip

@@ -218,6 +218,7 @@ def results_table(tables: Tables) -> pd.DataFrame:
 def shown_runs(tables: Tables) -> pd.DataFrame:
     """Return the rows of results.csv without the columns that say nothing: the page's table."""
     frame = results_table(tables).drop(columns=_constant(tables))
+    frame = frame[[name for name in frame if not str(name).startswith(tuple(ENDS))]]
     empty = [name for name in ("reason", "device", "gpu_hours") if not frame[name].any()]
     return frame.drop(columns=empty)
 

@@ -67,7 +67,7 @@ def states(sweep: Path) -> list[str]:
     return sorted(json.loads(path.read_text())["state"] for path in files)
 
 
-def wait_until(condition: object, seconds: float = 120) -> None:
+def wait_until(condition: object, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "it did not happen in time"

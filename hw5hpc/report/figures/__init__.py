@@ -114,6 +114,7 @@ FIGURES: dict[str, FigureEntry] = {
             "diversity",
             "near_duplicates",
         ),
+        columns=2,
     ),
     "coverage_curves": FigureEntry(
         "Coverage of the classes along training",

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, ends, style
+from hw5hpc.report import drawing, style
 from hw5hpc.report.figures import FigureEntry
 from hw5hpc.report.ranges import possible
 from hw5hpc.report.tables import Tables
@@ -18,7 +18,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
     figure, axes = style.grid(-(-len(entry.needs) // across), across, 3.6, 3.6)
     for one, column in zip(axes.flat, entry.needs, strict=False):
         drawing.spots(one, tables, column, drawing.final(tables, column))
-        ends.draw(one, tables, column)
+        drawing.scale_ends(one, tables, column)
         high = possible(tables, column)[1]
         top = high if np.isfinite(high) else one.get_ylim()[1]
         one.set_ylim(-0.03 * top, 1.05 * top)
