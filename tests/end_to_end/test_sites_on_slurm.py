@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hw5hpc.cluster import sbatch, slurm
+from hw5hpc.cluster.freeze import freeze
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.cluster.slurm import SlurmError
 
@@ -191,7 +192,8 @@ def executor(site: Site, tmp_path: Path) -> sbatch.Executor:
     profile = Profile(partition="main", mem_gb=1, cpus_per_task=1, time="5", gpus_per_node=0)
     logs = tmp_path / "logs"
     logs.mkdir()
-    return sbatch.make_executor(profile, logs, ROOT, f"hw5hpc.{tmp_path.name}-seed=0,1")
+    code = freeze(tmp_path / "code")
+    return sbatch.make_executor(profile, logs, code, f"hw5hpc.{tmp_path.name}-seed=0,1")
 
 
 @pytest.mark.parametrize(
