@@ -51,8 +51,10 @@ def sync(outputs: Outputs, sweep: SweepFolder, wanted: Wanted) -> Iterator[Sent]
         return
     check(choose(words), wanted.online)
     while True:
+        # Asked first: what a run writes until its end is sent after it has ended.
+        over = _over(outputs, sweep)
         yield from _once(outputs, sweep, words)
-        if not wanted.watch or _over(outputs, sweep):
+        if not wanted.watch or over:
             break
         time.sleep(WATCH_SECONDS)
     yield from _finally(outputs, sweep, words, wanted.report)

@@ -319,8 +319,7 @@ def test_watching_ends_when_every_run_has_ended(
     write(EPOCHS, end=True)
     told, _ = watch.communicate(timeout=120)
     assert watch.returncode == 0
-    # Which of its two rounds sees the last rows depends on when they were written.
-    assert re.search(r"bbbbbbbbbbbb: [24] rows sent", "".join(seen) + told)
+    assert re.search(r"bbbbbbbbbbbb: 2 rows sent", told)
     for run in server.runs.values():
         if run.name.startswith(("a", "b")):
             assert [row["step"] for row in run.arrived] == ALL
