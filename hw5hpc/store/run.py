@@ -16,8 +16,8 @@ from hw5hpc.store.files import StoreError
 from hw5hpc.store.state import State, Status
 
 RESERVE_BYTES = 16384
-# A Slurm job's id: also of an array's task, or of another cluster's job.
-JOB = re.compile(r"[\w.+-]{1,64}")
+# A Slurm job's id (of an array's task too), a user or a cluster.
+WORD = re.compile(r"[\w.@+-]{1,64}")
 # What only a run at work needs.
 PASSING = re.compile(
     r"reserve|checkpoint(\.previous)?\.pt|claim\.json|claim\.lock|\..*\.tmp|\.claim\..*\.heir"
@@ -31,6 +31,10 @@ class Sent:
     job: str
     user: str = ""
     cluster: str = ""
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) and WORD.fullmatch(value) else ""
 
 
 class RunFolder:
@@ -146,8 +150,8 @@ class RunFolder:
     def sent(self) -> Sent:
         """Return the Slurm job sent last for this run, and who sent it where."""
         raw, _ = self._record("job.json")
-        job, *who = (str(raw.get(key, "")) for key in ("job", "user", "cluster"))
-        return Sent(job, *who) if JOB.fullmatch(job) else Sent("")
+        job, *who = (_word(raw.get(key)) for key in ("job", "user", "cluster"))
+        return Sent(job, *who) if job else Sent("")
 
     def add_metrics(self, row: Mapping[str, float]) -> None:
         files.append_json_line(self.metrics_path, dict(row))
