@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hw5hpc.engine.distributed import Ranks
+from hw5hpc.engine.distributed import Ranks, Share
 
 
 class Clock:
@@ -77,22 +77,29 @@ class Position:
         self.step += 1
 
     def whole(self, ranks: Ranks) -> dict[str, Any]:
-        """Return the position with the sums of all ranks: it does not depend on their number."""
-        sums = {name: ranks.sum(value) for name, value in self.sums.items()}
+        """Return the position with each rank's own sums, [ranks], for a checkpoint."""
+        own = Share(slice(ranks.rank, ranks.rank + 1), ranks.size)
+        sums = {name: ranks.gather(value[None], own) for name, value in self.sums.items()}
         return {**vars(self), "sums": sums}
 
     def take(self, whole: dict[str, Any], ranks: Ranks) -> None:
-        """Continue from `whole`; one rank goes on with its sums, the others add their own parts."""
+        """Continue from `whole`: as many ranks each with its own sums, to the same bit.
+
+        Of another number of ranks the first one goes on with all sums, the others add their parts.
+        """
         vars(self).update(whole)
-        if not ranks.first:
-            self.sums = {name: torch.zeros_like(value) for name, value in self.sums.items()}
+        for name, parts in whole["sums"].items():
+            # Checkpoints of earlier versions hold the sum of all ranks.
+            parts = parts.reshape(-1)
+            total = parts.sum() if ranks.first else torch.zeros_like(parts[0])
+            self.sums[name] = parts[ranks.rank] if len(parts) == ranks.size else total
 
     def end_epoch(self) -> None:
         self.epoch, self.step = self.epoch + 1, 0
 
     def end_row(self, ranks: Ranks) -> dict[str, float]:
         """Return the mean losses since the last row."""
-        sums = self.whole(ranks)["sums"]
+        sums = {name: ranks.sum(value) for name, value in self.sums.items()}
         means = {name: float(value) / self.weight for name, value in sums.items()}
         self.weight, self.sums = 0, {}
         return means

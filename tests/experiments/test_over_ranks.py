@@ -183,7 +183,7 @@ def test_a_run_stopped_on_three_ranks_goes_on_on_two(runs: tuple[Path, Path]) ->
     assert difference({"net": two}, {"net": one}) < 1e-10
 
 
-@pytest.mark.parametrize("case", ["classifier", "cnn_batch_norm"])
+@pytest.mark.parametrize("case", ["classifier", "cnn", "cnn_batch_norm", "gan_1"])
 def test_a_run_on_three_ranks_resumes_bit_identically(tmp_path: Path, case: str) -> None:
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
     for folder, mode in ((straight, "end"), (stopped, "stop"), (stopped, "end")):
