@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -86,6 +87,7 @@ def html(summary: Summary, drawn: Sequence[Drawn] = (), made: str = "") -> str:
         contents=_contents(summary, missing),
         cards=[_card(one, summary) for one in summary.verdicts if not one.original],
         originals=[_card(one, summary) for one in summary.verdicts if one.original],
+        originals_words=_counted([one.verdict for one in summary.verdicts if one.original]),
         means=_words("Means by setting", *means_table(summary.tables)),
         figures=[figures[name] for name in figures if name != key],
         missing=missing,
@@ -139,6 +141,16 @@ def _contents(summary: Summary, missing: Sequence[object]) -> dict[str, str]:
         "runs": ("Runs", True),
     }
     return {anchor: words for anchor, (words, there) in places.items() if there}
+
+
+def _counted(verdicts: Sequence[str]) -> str:
+    """Return the verdicts with their numbers, as in '2 hold, 1 cannot be told'."""
+    counts = Counter(verdict.partition(" (")[0] for verdict in verdicts)
+    plural = {HOLDS: "hold", FAILS: "do not hold"}
+    return ", ".join(
+        f"{count} {plural.get(verdict, verdict) if count > 1 else verdict}"
+        for verdict, count in counts.items()
+    )
 
 
 def _card(one: Verdict, summary: Summary) -> dict[str, str]:

@@ -102,7 +102,7 @@ def test_the_page_fits_every_screen(
 ) -> None:
     show(chromium, pages(count), width, dark)
     height = chromium.execute_script("return document.documentElement.scrollHeight")
-    assert height < 20_000, "what is long is folded"
+    assert height < 16_000, "what is long is folded"
     keep(chromium, f"{count}-{width}-{'dark' if dark else 'light'}", width)
     open_all(chromium)
     assert chromium.execute_script("return document.documentElement.scrollWidth") == width
