@@ -51,15 +51,26 @@ class Flat:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam's state for one vector: first and second moment, and the number of updates so far."""
+    """Adam's state for one vector: first and second moment, and the number of updates so far.
+
+    The number is a 0-dim int64 tensor beside the moments: a captured step would keep a Python
+    number as it was.
+    """
 
     mean: Tensor
     square: Tensor
-    count: int = 0
+    count: Tensor
 
     @classmethod
     def zeros(cls, like: Tensor) -> "Adam":
-        return cls(torch.zeros_like(like), torch.zeros_like(like))
+        count = torch.zeros((), dtype=torch.int64, device=like.device)
+        return cls(torch.zeros_like(like), torch.zeros_like(like), count)
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> "Adam":
+        # Checkpoints of earlier versions hold the count as a number.
+        count = torch.as_tensor(state["count"], device=state["mean"].device)
+        return cls(state["mean"], state["square"], count)
 
 
 @dataclass(frozen=True)
@@ -103,25 +114,53 @@ class GanState:
         return cls(
             state["generator"],
             state["discriminator"],
-            Adam(**state["generator_adam"]),
-            Adam(**state["discriminator_adam"]),
+            Adam.from_state_dict(state["generator_adam"]),
+            Adam.from_state_dict(state["discriminator_adam"]),
         )
+
+    def tensors(self) -> list[Tensor]:
+        """Return every tensor of the state, in one order."""
+        g, d = self.generator_adam, self.discriminator_adam
+        moments = [g.mean, g.square, d.mean, d.square]
+        return [self.generator, self.discriminator, *moments, g.count, d.count]
+
+    def overwrite(self, new: "GanState") -> None:
+        """Take over the values of a state of the same shapes; the tensors stay where they are."""
+        for old, value in zip(self.tensors(), new.tensors(), strict=True):
+            old.copy_(value)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What one update takes for Adam's bias corrections, 0-dim: minus its rate, and its scale."""
+
+    negative_rate: Tensor
+    scale: Tensor
+
+
+def corrections(adam: Adam, updates: int, lr: float, hyper: GanHyper) -> list[Correction]:
+    """Return the next updates' bias corrections, taken in double precision."""
+    counts = torch.arange(1, updates + 1, dtype=torch.float64, device=adam.count.device)
+    counts = counts + adam.count
+    rates = -lr / (1 - torch.pow(hyper.beta1, counts))
+    scales = (1 - torch.pow(hyper.beta2, counts)).sqrt()
+    kind = adam.mean.dtype
+    pairs = zip(rates.to(kind).unbind(), scales.to(kind).unbind(), strict=True)
+    return [Correction(rate, scale) for rate, scale in pairs]
 
 
 def adam_update(
-    vector: Tensor, gradient: Tensor, adam: Adam, lr: float, hyper: GanHyper
+    vector: Tensor, gradient: Tensor, adam: Adam, correction: Correction, hyper: GanHyper
 ) -> tuple[Tensor, Adam]:
     """One Adam step (Kingma and Ba 2015, algorithm 1), differentiable in every tensor.
 
     The order of operations is torch.optim.Adam's, so the numbers are its numbers.
     """
-    count = adam.count + 1
     mean = torch.lerp(adam.mean, gradient, 1 - hyper.beta1)
     square = torch.addcmul(hyper.beta2 * adam.square, gradient, gradient, value=1 - hyper.beta2)
-    scale = (1 - hyper.beta2**count) ** 0.5
-    denominator = _sqrt(square) / scale + hyper.eps
-    rate = lr / (1 - hyper.beta1**count)
-    return torch.addcdiv(vector, mean, denominator, value=-rate), Adam(mean, square, count)
+    denominator = _sqrt(square) / correction.scale + hyper.eps
+    updated = torch.addcdiv(vector, mean * correction.negative_rate, denominator)
+    return updated, Adam(mean, square, adam.count + 1)
 
 
 def _sqrt(square: Tensor) -> Tensor:
@@ -208,16 +247,17 @@ def gan_step(
     theta_d = state.discriminator.detach().requires_grad_()
     batched = (real, generator(theta_g, noise), count)
     judged = _judge(discriminator, theta_d, *batched)
-    ahead, first = _look_ahead(discriminator, theta_d, batched, judged, state, hyper, reduce)
+    adam_g, adam_d = state.generator_adam, state.discriminator_adam
+    now_g = corrections(adam_g, 1, hyper.lr_generator, hyper)[0]
+    coming = corrections(adam_d, max(hyper.unroll_steps, 1), hyper.lr_discriminator, hyper)
+    ahead, first = _look_ahead(
+        discriminator, theta_d, batched, judged, adam_d, coming, hyper, reduce
+    )
     loss_g = OBJECTIVES[hyper.objective](ahead)
     (gradient_g,) = torch.autograd.grad(loss_g, theta_g)
     with torch.no_grad():
-        new_g, adam_g = adam_update(
-            state.generator, reduce(gradient_g), state.generator_adam, hyper.lr_generator, hyper
-        )
-        new_d, adam_d = adam_update(
-            state.discriminator, first, state.discriminator_adam, hyper.lr_discriminator, hyper
-        )
+        new_g, adam_g = adam_update(state.generator, reduce(gradient_g), adam_g, now_g, hyper)
+        new_d, adam_d = adam_update(state.discriminator, first, adam_d, coming[0], hyper)
     losses = {"loss_discriminator": judged.loss.detach(), "loss_generator": loss_g.detach()}
     return GanState(new_g, new_d, adam_g, adam_d), losses
 
@@ -227,16 +267,17 @@ def _look_ahead(
     theta_d: Tensor,
     batch: tuple[Tensor, Tensor, int],
     judged: Judgement,
-    state: GanState,
+    adam: Adam,
+    coming: list[Correction],
     hyper: GanHyper,
     reduce: Reduce,
 ) -> tuple[Judgement, Tensor]:
     """Simulate K discriminator steps; return the judgement at theta_K, and f's first gradient."""
-    steps, ahead, adam = hyper.unroll_steps, theta_d, state.discriminator_adam
+    steps, ahead = hyper.unroll_steps, theta_d
     (gradient,) = torch.autograd.grad(judged.loss, ahead, create_graph=steps > 0, retain_graph=True)
     first = reduced = reduce(gradient)
     for step in range(steps):
-        ahead, adam = adam_update(ahead, reduced, adam, hyper.lr_discriminator, hyper)
+        ahead, adam = adam_update(ahead, reduced, adam, coming[step], hyper)
         judged = _judge(discriminator, ahead, *batch)
         if step + 1 < steps:
             (gradient,) = torch.autograd.grad(judged.loss, ahead, create_graph=True)

@@ -9,7 +9,7 @@ from hw5hpc.data.sets import DATA_SETS
 from hw5hpc.errors import FieldError, brief, nearest
 from hw5hpc.sweep.point import RunConfig
 
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "tf32", "bf16")
 
 
 def at_least(node: object, field_name: str, lowest: float) -> None:
@@ -51,7 +51,10 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long and in what batches; `batch_size` is the global batch, over all ranks."""
+    """How long, in what batches, and in which number format (engine.precision).
+
+    `batch_size` is the global batch, over all ranks.
+    """
 
     epochs: int = 10
     batch_size: int = 128
@@ -81,6 +84,10 @@ class ExperimentConfig(RunConfig):
         return 5.0
 
     @property
+    def precision(self) -> str:
+        return "fp32"
+
+    @property
     def images(self) -> DataConfig | None:
         """The data set that must be there before the run can start; None: it needs none."""
         return None
@@ -99,6 +106,10 @@ class TrainedConfig(ExperimentConfig):
     @property
     def checkpoint_minutes(self) -> float:
         return self.train.checkpoint_minutes
+
+    @property
+    def precision(self) -> str:
+        return self.train.precision
 
 
 @dataclass(frozen=True)

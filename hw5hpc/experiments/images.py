@@ -25,9 +25,8 @@ class ImageBatches:
     def per_epoch(self) -> int:
         return self._batches.per_epoch
 
-    def batch(self, epoch: int, index: int, ranks: Ranks) -> tuple[Tensor, Tensor, Share]:
-        """Return this rank's share of a batch: uint8 images [n, C, H, W], int64 labels [n]."""
+    def batch(self, epoch: int, index: int, ranks: Ranks) -> tuple[Tensor, Share]:
+        """Return this rank's share of a batch: the numbers of training samples, int64 [n]."""
         chosen = self._batches.indices(epoch, index)
         share = ranks.share(len(chosen))
-        part = chosen[share.part]
-        return self.data.train_images[part], self.data.train_labels[part], share
+        return chosen[share.part], share

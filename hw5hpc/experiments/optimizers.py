@@ -10,6 +10,7 @@ from hw5hpc.experiments.config import above, one_of
 from hw5hpc.sweep.point import added
 
 if TYPE_CHECKING:
+    import torch
     from torch.nn import Parameter
     from torch.optim import Optimizer
 
@@ -39,26 +40,30 @@ class OptimConfig:
                 )
 
 
-def _adam(config: OptimConfig) -> dict[str, Any]:
-    return {"lr": config.lr, "betas": (config.beta1, config.beta2), "eps": config.eps}
+def _adam(config: OptimConfig, gpu: bool) -> dict[str, Any]:
+    # On a GPU the count of steps lies there too, so that a step can be captured (engine.replay).
+    settings = {"lr": config.lr, "betas": (config.beta1, config.beta2), "eps": config.eps}
+    return settings | {"fused": True, "capturable": gpu}
 
 
-def _sgd(config: OptimConfig) -> dict[str, Any]:
-    return {"lr": config.lr, "momentum": config.beta1}
+def _sgd(config: OptimConfig, gpu: bool) -> dict[str, Any]:
+    return {"lr": config.lr, "momentum": config.beta1, "fused": True}
 
 
-# {name: (class of torch.optim, what it is called with)}
-OPTIMIZERS: dict[str, tuple[str, Callable[[OptimConfig], dict[str, Any]]]] = {
+# {name: (class of torch.optim, what it is called with, on a GPU or not)}
+OPTIMIZERS: dict[str, tuple[str, Callable[[OptimConfig, bool], dict[str, Any]]]] = {
     "adam": ("Adam", _adam),
     "sgd": ("SGD", _sgd),
 }
 
 
-def build(config: OptimConfig, parameters: "Iterable[Parameter]") -> "Optimizer":
-    """Return the optimizer that the config names, over these parameters."""
+def build(
+    config: OptimConfig, parameters: "Iterable[Parameter]", device: "torch.device"
+) -> "Optimizer":
+    """Return the optimizer that the config names, over these parameters on this device."""
     name, arguments = OPTIMIZERS[config.name]
     # Only now is torch imported: a config is checked without it.
     made: Optimizer = getattr(importlib.import_module("torch.optim"), name)(
-        parameters, **arguments(config)
+        parameters, **arguments(config, device.type == "cuda")
     )
     return made

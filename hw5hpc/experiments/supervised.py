@@ -13,10 +13,13 @@ from hw5hpc.engine.batch_norm import synchronise
 from hw5hpc.engine.distributed import Ranks, Share
 from hw5hpc.engine.loop import Evaluation
 from hw5hpc.engine.precision import autocast
+from hw5hpc.engine.replay import Replay, graphs_for
 from hw5hpc.experiments.config import ImagesConfig
 from hw5hpc.experiments.images import ImageBatches
 from hw5hpc.experiments.optimizers import OptimConfig, build
 from hw5hpc.metrics.classification import Classified, evaluate
+
+LOSSES = ("train_loss", "train_accuracy")
 
 
 class Supervised:
@@ -48,7 +51,18 @@ class Supervised:
         self.steps_per_epoch, self.class_names = images.per_epoch, images.data.class_names
         self.data_source, self.data_content = images.data.source, images.data.content
         self._net = synchronise(net, ranks, images.device)
-        self._optim = build(optim, net.parameters())
+        self._optim = build(optim, net.parameters(), images.device)
+        self._replay = self._fresh_replay()
+
+    def _fresh_replay(self) -> Replay:
+        graphs = graphs_for(self._images.device, self._ranks.alone)
+        return Replay(self._take, self._tensors, graphs)
+
+    def _tensors(self) -> list[Tensor]:
+        """Return what a step updates: parameters, buffers, and the optimizer's state of each."""
+        held = [value for state in self._optim.state.values() for value in state.values()]
+        held = [value for value in held if isinstance(value, Tensor)]
+        return [*self._net.state_dict().values(), *held]
 
     @cached_property
     def _averaged(self) -> nn.Module:
@@ -72,16 +86,22 @@ class Supervised:
         return Evaluation()
 
     def step(self, epoch: int, index: int) -> tuple[dict[str, Tensor], int]:
-        images, labels, share = self._images.batch(epoch, index, self._ranks)
+        chosen, share = self._images.batch(epoch, index, self._ranks)
+        self._share = share
         self._net.train()
-        scores = self._scores(images, self._averaged)
+        return dict(zip(LOSSES, self._replay(chosen).unbind(), strict=True)), share.total
+
+    def _take(self, chosen: Tensor) -> Tensor:
+        data, share = self._images.data, self._share
+        labels = data.train_labels[chosen]
+        scores = self._scores(data.train_images[chosen], self._averaged)
         loss = _part_of_mean(scores, labels, share)
         self._optim.zero_grad()
         # DDP divides the sum of the ranks' gradients by their number; the parts need the sum.
         (loss * self._ranks.size).backward()
         self._optim.step()
         accuracy = (scores.detach().argmax(1) == labels).double().sum() / share.total
-        return {"train_loss": loss.detach(), "train_accuracy": accuracy}, share.total
+        return torch.stack([loss.detach(), accuracy])
 
     def test(self) -> Classified:
         """Classify the test images; each rank its share."""
@@ -104,6 +124,7 @@ class Supervised:
     def load_state(self, state: dict[str, Any]) -> None:
         self._net.load_state_dict(state["net"])
         self._optim.load_state_dict(state["optim"])
+        self._replay = self._fresh_replay()
 
     def weights(self) -> dict[str, Tensor]:
         return self._net.state_dict()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hw5hpc.engine import checkpoint
 from hw5hpc.engine.distributed import Ranks
 from hw5hpc.engine.loop import Outcome, Watch, train
-from hw5hpc.engine.precision import pick_device
+from hw5hpc.engine.precision import pick_device, settle
 from hw5hpc.experiments import find
 from hw5hpc.experiments.config import ExperimentConfig
 from hw5hpc.experiments.contract import Experiment
@@ -58,6 +58,7 @@ def _prepare(
     """Return (config, training, the hashes of what it is made of)."""
     experiment, config = checked_config(run, task.own)
     ledger.began(config.epochs)
+    settle(device, config.precision)
     weights = weights_of_prerequisites(run, config)
     training_class = find(experiment, task.own).load()
     training = training_class(config, device, weights, ranks)

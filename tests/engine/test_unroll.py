@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 import hw5hpc.engine.unroll as unroll
-from hw5hpc.engine.unroll import OBJECTIVES, Adam, Flat, GanHyper, GanState, adam_update, gan_step
+from hw5hpc.engine.unroll import (
+    OBJECTIVES,
+    Adam,
+    Flat,
+    GanHyper,
+    GanState,
+    adam_update,
+    corrections,
+    gan_step,
+)
 from hw5hpc.models.mlp import Mlp, discriminator_widths, generator_widths, ring_widths
 
 D64 = torch.float64
@@ -225,7 +234,8 @@ def test_adam_is_torchs_adam() -> None:
         gradient = torch.randn(50, dtype=D64, generator=source)
         parameter.grad = gradient.clone()
         optim.step()
-        vector, adam = adam_update(vector, gradient, adam, 1e-2, HYPER)
+        correction = corrections(adam, 1, 1e-2, HYPER)[0]
+        vector, adam = adam_update(vector, gradient, adam, correction, HYPER)
     assert torch.allclose(vector, parameter.detach(), rtol=1e-13, atol=1e-13)
 
 

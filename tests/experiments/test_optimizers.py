@@ -14,7 +14,7 @@ from hw5hpc.sweep import run_id
 def descend(name: str, steps: int, state: object = None) -> tuple[torch.nn.Parameter, object]:
     """Minimise |x - 3|², from 0 or from what an earlier call returned."""
     x = torch.nn.Parameter(torch.zeros(4, dtype=torch.float64))
-    optimizer = build(OptimConfig(name=name, lr=0.05), [x])
+    optimizer = build(OptimConfig(name=name, lr=0.05), [x], torch.device("cpu"))
     if state is not None:
         before, inner = copy.deepcopy(state)  # type: ignore[misc]
         x.data.copy_(before)

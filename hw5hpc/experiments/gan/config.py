@@ -38,11 +38,11 @@ class GanOptimConfig(OptimConfig):
 
 @dataclass(frozen=True)
 class GanTrainConfig(TrainConfig):
-    """The unrolled step is taken in single precision only."""
+    """The unrolled step is taken in single precision only; a GPU may round its products (tf32)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of(self, "precision", ("fp32",))
+        one_of(self, "precision", ("fp32", "tf32"))
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Gan:
             Mlp(widths, generator("cpu", seed, "init", "generator"), output="tanh"),
             Mlp(discriminator_widths(), generator("cpu", seed, "init", "discriminator")),
         )
-        self._gan = Adversaries(seed, device, nets, config.optim, config.gan, ranks)
+        self._gan = Adversaries(seed, device, nets, config.optim, config.gan, self._real, ranks)
         judge = classifier_widths(len(self.class_names))
         self._classifier = Mlp(judge, generator("cpu", 0, "unused")).to(device)
         self._classifier.load_state_dict(weights["classifier"])
@@ -63,8 +63,11 @@ class Gan:
         return Evaluation()
 
     def step(self, epoch: int, index: int) -> tuple[dict[str, Tensor], int]:
-        images, _, share = self._images.batch(epoch, index, self._ranks)
-        return self._gan.step(flat(images), share, "noise", epoch, index), share.total
+        chosen, share = self._images.batch(epoch, index, self._ranks)
+        return self._gan.step(chosen, share, "noise", epoch, index), share.total
+
+    def _real(self, chosen: Tensor) -> Tensor:
+        return flat(self._images.data.train_images[chosen])
 
     @torch.no_grad()
     def _labels(self, flat_images: Tensor, share: Share) -> Tensor:

@@ -39,7 +39,9 @@ class Ring:
         self._centres = centres(config.ring.modes, config.ring.radius, device)
         made = ring_widths(config.gan.noise_size, 2)
         nets = self._network(made, "generator"), self._network(ring_widths(2, 1), "discriminator")
-        self._gan = Adversaries(config.seed, device, nets, config.optim, config.gan, ranks)
+        self._gan = Adversaries(
+            config.seed, device, nets, config.optim, config.gan, lambda points: points, ranks
+        )
         last = self.epochs - 1
         self._pictured = {1 + round(last * i / (PICTURES - 1)) for i in range(PICTURES)}
 
