@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := sweeps/unroll_depth.yaml
 
-.PHONY: help setup data browser demo test check unit slurm chaos bench lock clean
+.PHONY: help setup data browser demo test check unit slurm chaos bench gpu lock clean
 .NOTPARALLEL:
 
 help:  ## show this list
@@ -58,6 +58,9 @@ chaos: setup  ## sweeps under faults of eleven kinds, compared with sweeps left 
 
 bench: setup  ## the time of a training step against processes and threads
 	$(BIN)/python tests/benchmark/step_time.py $(BENCH_ARGS)
+
+gpu: setup  ## on a GPU: captured steps, runs side by side, and whether both keep every bit
+	$(BIN)/python tests/benchmark/gpu.py $(GPU_ARGS)
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
