@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hw5hpc.engine.distributed import Ranks, Share
+from hw5hpc.store import metric_names
 
 
 class Clock:
@@ -87,8 +88,8 @@ class Position:
 
         Of another number of ranks the first one goes on with all sums, the others add their parts.
         """
-        vars(self).update(whole)
-        for name, parts in whole["sums"].items():
+        vars(self).update({**whole, "sums": {}})
+        for name, parts in metric_names.now(whole["sums"]).items():
             # Checkpoints of earlier versions hold the sum of all ranks.
             parts = parts.reshape(-1)
             total = parts.sum() if ranks.first else torch.zeros_like(parts[0])

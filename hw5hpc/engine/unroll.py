@@ -199,7 +199,7 @@ def gan_step(
         batch: the number of samples over all ranks; None when they are all here.
 
     Returns:
-        The new state, and the detached 0-dim losses `loss_discriminator`, `loss_generator`: this
+        The new state, and the detached 0-dim losses `discriminator_loss`, `generator_loss`: this
         rank's parts, which add up to the means over the batch.
     """
     generator, discriminator = nets
@@ -218,7 +218,7 @@ def gan_step(
         new_d, adam_d = adam_update(
             state.discriminator, first, state.discriminator_adam, hyper.lr_discriminator, hyper
         )
-    losses = {"loss_discriminator": judged.loss.detach(), "loss_generator": loss_g.detach()}
+    losses = {"discriminator_loss": judged.loss.detach(), "generator_loss": loss_g.detach()}
     return GanState(new_g, new_d, adam_g, adam_d), losses
 
 
