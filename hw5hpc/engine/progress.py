@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hw5hpc.engine.distributed import Ranks, Share
+from hw5hpc.store import metric_names
 
 
 class Clock:
@@ -60,6 +61,31 @@ class Clock:
         return {"seconds": self.seconds, "train_seconds": self._stepping, "step_ms": step_ms}
 
 
+class Sums:
+    """Sums of losses, weighted: in one vector, so that a step adds to it by few kernels."""
+
+    def __init__(self, found: dict[str, Tensor] | None = None) -> None:
+        self._names = tuple(found or ())
+        self._total = torch.stack(list(found.values())) if found else torch.empty(0)
+
+    def add(self, losses: dict[str, Tensor], weight: int) -> None:
+        if not losses:
+            return
+        values = torch.stack(tuple(losses.values()))
+        if self._names:
+            self._total.add_(values, alpha=weight)
+        else:
+            self._names, self._total = tuple(losses), values.double() * weight
+
+    def named(self) -> dict[str, Tensor]:
+        return dict(zip(self._names, self._total.unbind(), strict=True))
+
+    def means(self, ranks: Ranks, weight: int) -> dict[str, float]:
+        """Return the sums over all ranks, divided by the weight of what was added."""
+        totals = ranks.sum(self._total).tolist() if self._names else []
+        return {name: total / weight for name, total in zip(self._names, totals, strict=True)}
+
+
 class Position:
     """Where the run is: epochs done, steps done in the next one, loss sums since the last row."""
 
@@ -67,19 +93,17 @@ class Position:
         self.epoch = 0
         self.step = 0
         self.weight = 0
-        self.sums: dict[str, Tensor] = {}
+        self.sums = Sums()
 
     def add(self, losses: dict[str, Tensor], weight: int) -> None:
-        for name, loss in losses.items():
-            value = loss.double() * weight
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.sums.add(losses, weight)
         self.weight += weight
         self.step += 1
 
     def whole(self, ranks: Ranks) -> dict[str, Any]:
         """Return the position with each rank's own sums, [ranks], for a checkpoint."""
         own = Share(slice(ranks.rank, ranks.rank + 1), ranks.size)
-        sums = {name: ranks.gather(value[None], own) for name, value in self.sums.items()}
+        sums = {name: ranks.gather(value[None], own) for name, value in self.sums.named().items()}
         return {**vars(self), "sums": sums}
 
     def take(self, whole: dict[str, Any], ranks: Ranks) -> None:
@@ -87,19 +111,19 @@ class Position:
 
         Of another number of ranks the first one goes on with all sums, the others add their parts.
         """
-        vars(self).update(whole)
-        for name, parts in whole["sums"].items():
+        found: dict[str, Tensor] = {}
+        for name, parts in metric_names.now(whole["sums"]).items():
             # Checkpoints of earlier versions hold the sum of all ranks.
             parts = parts.reshape(-1)
             total = parts.sum() if ranks.first else torch.zeros_like(parts[0])
-            self.sums[name] = parts[ranks.rank] if len(parts) == ranks.size else total
+            found[name] = parts[ranks.rank] if len(parts) == ranks.size else total
+        vars(self).update({**whole, "sums": Sums(found)})
 
     def end_epoch(self) -> None:
         self.epoch, self.step = self.epoch + 1, 0
 
     def end_row(self, ranks: Ranks) -> dict[str, float]:
         """Return the mean losses since the last row."""
-        sums = {name: ranks.sum(value) for name, value in self.sums.items()}
-        means = {name: float(value) / self.weight for name, value in sums.items()}
-        self.weight, self.sums = 0, {}
+        means = self.sums.means(ranks, self.weight)
+        self.weight, self.sums = 0, Sums()
         return means

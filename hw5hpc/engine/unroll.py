@@ -238,7 +238,7 @@ def gan_step(
         batch: the number of samples over all ranks; None when they are all here.
 
     Returns:
-        The new state, and the detached 0-dim losses `loss_discriminator`, `loss_generator`: this
+        The new state, and the detached 0-dim losses `discriminator_loss`, `generator_loss`: this
         rank's parts, which add up to the means over the batch.
     """
     generator, discriminator = nets
@@ -258,7 +258,7 @@ def gan_step(
     with torch.no_grad():
         new_g, adam_g = adam_update(state.generator, reduce(gradient_g), adam_g, now_g, hyper)
         new_d, adam_d = adam_update(state.discriminator, first, adam_d, coming[0], hyper)
-    losses = {"loss_discriminator": judged.loss.detach(), "loss_generator": loss_g.detach()}
+    losses = {"discriminator_loss": judged.loss.detach(), "generator_loss": loss_g.detach()}
     return GanState(new_g, new_d, adam_g, adam_d), losses
 
 

@@ -14,6 +14,7 @@ from hw5hpc.experiments.config import ExperimentConfig
 from hw5hpc.experiments.gan.config import GanConfig
 from hw5hpc.experiments.ring.config import RingConfig
 from hw5hpc.experiments.softmax.config import SoftmaxConfig
+from hw5hpc.store import metric_names
 from hw5hpc.sweep.grammar import read
 from hw5hpc.sweep.load import Sweep, load, own_file
 from hw5hpc.sweep.schema import Schema
@@ -45,7 +46,7 @@ EXPERIMENTS: dict[str, Entry] = {
     "cnn": Entry(CnnConfig, "hw5hpc.experiments.cnn.train:CnnTraining", "test_accuracy"),
     "ring": Entry(RingConfig, "hw5hpc.experiments.ring.train:Ring", "modes_covered"),
     "softmax": Entry(
-        SoftmaxConfig, "hw5hpc.experiments.softmax.train:SoftmaxShift", "error_naive", 17
+        SoftmaxConfig, "hw5hpc.experiments.softmax.train:SoftmaxShift", "naive_error", 17
     ),
     "gan": Entry(GanConfig, "hw5hpc.experiments.gan.train:Gan", "classes_covered"),
 }
@@ -72,7 +73,8 @@ def find(name: str, file: Path | None = None) -> Entry:
 def headline_of(sweep: Mapping[str, Any]) -> str:
     """Return the headline metric of a recorded sweep; earlier versions did not record it."""
     entry = EXPERIMENTS.get(str(sweep.get("experiment")))
-    return str(sweep.get("headline") or (entry.headline if entry else ""))
+    named = str(sweep.get("headline") or (entry.headline if entry else ""))
+    return metric_names.NOW.get(named, named)
 
 
 def schemas(file: Path | None = None) -> dict[str, type]:

@@ -13,7 +13,7 @@ from hw5hpc.engine.unroll import Flat, GanHyper, GanState, gan_step
 from hw5hpc.experiments.gan.config import GanOptimConfig, UnrollConfig
 from hw5hpc.models.mlp import Mlp
 
-LOSSES = ("loss_discriminator", "loss_generator")
+LOSSES = ("discriminator_loss", "generator_loss")
 
 
 class Adversaries:

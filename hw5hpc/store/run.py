@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hw5hpc.store import arrays, config_file, files, integrity
+from hw5hpc.store import arrays, config_file, files, integrity, metric_names
 from hw5hpc.store.files import StoreError
 from hw5hpc.store.state import State, Status
 
@@ -166,7 +166,8 @@ class RunFolder:
         Raises:
             StoreError: something else than a file stands there.
         """
-        return list(map(files.numbers, files.read_json_lines(self.metrics_path)))
+        rows = files.read_json_lines(self.metrics_path)
+        return [metric_names.now(files.numbers(row)) for row in rows]
 
     def timing(self) -> list[dict[str, float]]:
         """Return the whole rows of timing.jsonl; when it cannot be read, only times are missing."""
@@ -236,7 +237,9 @@ class RunFolder:
             "finished",
             "diverged",
         )
-        return {**raw, "metrics": files.numbers(raw["metrics"])} if whole else None
+        if not whole:
+            return None
+        return {**raw, "metrics": metric_names.now(files.numbers(raw["metrics"]))}
 
     def set_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json, with checksums of what belongs to it.

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from hw5hpc.store import metric_names
 from hw5hpc.store.values import LARGEST_WHOLE, numbers
 
 
@@ -93,7 +94,7 @@ class Status:
         for key, value in known.items():
             if not _fits(value, _EMPTY[key]):
                 raise ValueError(f"{key}: {str(value)[:40]!r}")
-        metrics = numbers(known.get("metrics"))
+        metrics = metric_names.now(numbers(known.get("metrics")))
         return cls(**{**known, "metrics": metrics, "state": State(known.get("state", State.NEW))})
 
 

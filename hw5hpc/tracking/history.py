@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hw5hpc.store import RunFolder, State
+from hw5hpc.store import RunFolder, State, metric_names
 from hw5hpc.store.files import valid
 
 Arrays = Mapping[str, Mapping[int, NDArray[Any]]]
@@ -44,11 +44,15 @@ class History:
         return self.rows[-1].step if self.rows else -1
 
     def digest(self, step: int) -> str:
-        """Return the SHA-256 of the rows up to `step`, without what is measured by the clock."""
+        """Return the SHA-256 of the rows up to `step`, without what is measured by the clock.
+
+        Under the metrics' first names: what was sent before a renaming is not sent again.
+        """
         content = hashlib.sha256()
         for row in self.rows:
             if row.step <= step:
-                reproducible = {k: v for k, v in row.values.items() if k not in CLOCK}
+                values = metric_names.first(row.values)
+                reproducible = {k: v for k, v in values.items() if k not in CLOCK}
                 content.update(json.dumps(valid(reproducible), sort_keys=True).encode() + b"\n")
         return content.hexdigest()
 

@@ -194,7 +194,7 @@ def test_a_stopped_local_run_goes_on_where_it_was(tmp_path: Path) -> None:
         words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as job:
         rows = list((tmp_path / "runs").glob("*/metrics.jsonl"))
-        while not any("loss_generator" in row.read_text() for row in rows):
+        while not any("generator_loss" in row.read_text() for row in rows):
             assert job.poll() is None
             time.sleep(0.05)
             rows = list((tmp_path / "runs").glob("*/metrics.jsonl"))

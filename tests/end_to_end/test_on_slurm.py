@@ -165,7 +165,7 @@ def test_a_cancelled_job_is_lost_and_goes_out_again(sweep: Path) -> None:
 
     def training() -> bool:
         files = runs.glob("*/metrics.jsonl")
-        return sum("loss_generator" in path.read_text() for path in files) == 1
+        return sum("generator_loss" in path.read_text() for path in files) == 1
 
     wait_until(training)
     subprocess.run(["scancel", "--signal=KILL", "--full", *training_jobs()], check=True)
@@ -190,7 +190,7 @@ def test_a_requeued_run_ends_bit_identical(sweep: Path, tmp_path: Path) -> None:
     runs = sweep.parent / "out" / "runs"
 
     def training() -> bool:
-        return any("loss_generator" in path.read_text() for path in runs.glob("*/metrics.jsonl"))
+        return any("generator_loss" in path.read_text() for path in runs.glob("*/metrics.jsonl"))
 
     wait_until(training)
     subprocess.run(["scancel", "--signal=USR2", *training_jobs()], check=True)

@@ -124,6 +124,28 @@ def test_a_killed_run_goes_on_from_its_periodic_checkpoint(
     assert run.metrics_path.read_bytes() == straight[0].metrics_path.read_bytes()
 
 
+class Gan(Toy):
+    """Names its loss as a GAN does."""
+
+    name = "generator_loss"
+
+    def step(self, epoch: int, index: int) -> tuple[dict[str, Tensor], int]:
+        losses, size = super().step(epoch, index)
+        return {self.name: losses["loss"]}, size
+
+
+def test_a_run_stopped_before_its_loss_was_renamed_ends_as_if_it_never_had_another_name(
+    tmp_path: Path,
+) -> None:
+    straight, stopped, before = folder(tmp_path / "straight"), folder(tmp_path / "stopped"), Gan()
+    train(Gan(), straight, CPU, Watch())
+    before.name = "loss_generator"
+    train(before, stopped, CPU, Watch(stop=StopAfter(8)))
+    assert "loss_generator" in stopped.metrics_path.read_text()
+    assert train(Gan(), stopped, CPU, Watch()).state is State.FINISHED
+    assert stopped.metrics() == straight.metrics()
+
+
 def test_losses_are_means_weighted_by_batch(straight: tuple[RunFolder, Toy]) -> None:
     rows = straight[0].metrics()
     assert [row["epoch"] for row in rows] == [0, 0, 1, 1, 2, 3, 4]

@@ -217,10 +217,10 @@ def test_depth_zero_is_the_plain_gan_with_torchs_adam() -> None:
         for parameter, gradient in zip(g.parameters(), gradients, strict=True):
             parameter.grad = gradient
         optim_g.step()
-        assert float(losses["loss_discriminator"]) == pytest.approx(
+        assert float(losses["discriminator_loss"]) == pytest.approx(
             float(loss_d.detach()), rel=1e-12
         )
-        assert float(losses["loss_generator"]) == pytest.approx(float(loss_g.detach()), rel=1e-12)
+        assert float(losses["generator_loss"]) == pytest.approx(float(loss_g.detach()), rel=1e-12)
     assert torch.allclose(state.generator, nets[0].vector(), rtol=1e-12, atol=1e-12)
     assert torch.allclose(state.discriminator, nets[1].vector(), rtol=1e-12, atol=1e-12)
 
@@ -264,7 +264,7 @@ def test_dead_units_give_no_nan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unroll, "_sqrt", torch.sqrt)
     plain, losses = gan_step(state, nets, real, noise, hyper)
     assert bool(plain.generator.isnan().any())
-    assert bool(losses["loss_generator"].isfinite())
+    assert bool(losses["generator_loss"].isfinite())
 
 
 def test_the_guarded_root_has_torchs_values() -> None:

@@ -83,7 +83,7 @@ def test_every_step_is_the_gan_experiments_own(monkeypatch: pytest.MonkeyPatch) 
     ring = Ring(rebuild("ring", {**SHORT, "gan.unroll_steps": 3}), CPU, {})
     losses, weight = ring.step(1, 0)
     assert depths == [3]
-    assert (set(losses), weight) == ({"loss_discriminator", "loss_generator"}, 32)
+    assert (set(losses), weight) == ({"discriminator_loss", "generator_loss"}, 32)
 
 
 KEPT = [(1, {1}), (3, {1, 2, 3}), (25, {1, 6, 11, 15, 20, 25})]

@@ -63,8 +63,8 @@ def gan(config: dict[str, Any], rng: np.random.Generator, epochs: int = 10) -> M
         spread = 0.15 + 0.1 * np.log1p(depth) + 0.04 * epoch
         counts = rng.multinomial(3000, rng.dirichlet(np.full(10, spread)))
         losses = {
-            "loss_discriminator": 1.2 - 0.05 * depth + 0.3 / epoch + rng.normal(0, 0.03),
-            "loss_generator": 0.8 + 0.1 * depth + 0.02 * epoch + rng.normal(0, 0.05),
+            "discriminator_loss": 1.2 - 0.05 * depth + 0.3 / epoch + rng.normal(0, 0.03),
+            "generator_loss": 0.8 + 0.1 * depth + 0.02 * epoch + rng.normal(0, 0.05),
         }
         rows.append({"epoch": epoch, "step": epoch * 469, **losses, **_measures(counts / 3000)})
         arrays["label_histogram"][epoch] = counts
@@ -113,7 +113,7 @@ def ring(config: dict[str, Any], rng: np.random.Generator, epochs: int = 10) -> 
             "modes_covered": modes,
             "kl_modes": 2 - modes / 4,
         }
-        losses = {"loss_generator": 0.8, "loss_discriminator": 1.3}
+        losses = {"generator_loss": 0.8, "discriminator_loss": 1.3}
         rows.append({**row, **losses, "high_quality_share": 0.1 + modes / 10})
     return Made(rows, rows[-1], {"samples": samples})
 
@@ -125,12 +125,12 @@ def softmax(config: dict[str, Any], rng: np.random.Generator, epochs: int = 1) -
     broken = offset > largest[kind]
     error = unit[kind] * (1 + offset / 10)
     found = {
-        "error_naive": float("nan") if broken else error,
-        "error_shifted": 0.0 if kind == "float64" and offset == 0 else error / 2,
-        "nan_naive": 100 * broken,
-        "inf_naive": 0,
-        "nan_shifted": 0,
-        "inf_shifted": 0,
+        "naive_error": float("nan") if broken else error,
+        "shifted_error": 0.0 if kind == "float64" and offset == 0 else error / 2,
+        "naive_nan": 100 * broken,
+        "naive_inf": 0,
+        "shifted_nan": 0,
+        "shifted_inf": 0,
     }
     return Made([{"epoch": 1, "step": 1, **found}], found)
 

@@ -280,8 +280,8 @@ FASHION = {"data.name": "fashion_mnist", "data.limit": None}
 def spread_gan(vanilla: list[list[int]], unrolled: list[list[int]]) -> Tables:
     """Three seeds' histograms of 3,000 labels at each depth."""
     losses = {
-        "loss_discriminator": {0: [1.38, 1.40, 1.39], 5: [0.5] * 3},
-        "loss_generator": {0: [0.72, 0.73, 0.74], 5: [2.0] * 3},
+        "discriminator_loss": {0: [1.38, 1.40, 1.39], 5: [0.5] * 3},
+        "generator_loss": {0: [0.72, 0.73, 0.74], 5: [2.0] * 3},
     }
     tables = made("gan", DEPTH, losses, **FASHION)
     arrays = {
@@ -310,9 +310,9 @@ def test_the_originals_gan_is_judged_by_its_histograms_and_losses() -> None:
 def test_losses_that_end_elsewhere_do_not_settle_at_the_originals() -> None:
     tables = spread_gan([ONE] * 3, [EVEN] * 3)
     early = tables.curves["epoch"] <= 8
-    curves = tables.curves.assign(loss_generator=tables.curves["loss_generator"].where(~early, 5))
+    curves = tables.curves.assign(generator_loss=tables.curves["generator_loss"].where(~early, 5))
     assert named(replace(tables, curves=curves), "original: losses").verdict == "holds"
-    curves = tables.curves.assign(loss_generator=tables.curves["loss_generator"].where(early, 1))
+    curves = tables.curves.assign(generator_loss=tables.curves["generator_loss"].where(early, 1))
     assert named(replace(tables, curves=curves), "original: losses").verdict == "does not hold"
 
 
@@ -330,9 +330,9 @@ def test_a_saddle_objective_has_no_losses_like_the_originals() -> None:
 )  # fmt: skip
 def test_softmax_is_invariant_to_a_few_roundings(offset: float, error: float, verdict: str) -> None:
     rows = [{"run": "a", "state": "finished", "softmax.dtype": "float32", "softmax.offset": 0.0,
-             "stored_error_shifted": 1e-7},
+             "shifted_stored_error": 1e-7},
             {"run": "b", "state": "finished", "softmax.dtype": "float32", "softmax.offset": offset,
-             "stored_error_shifted": error}]  # fmt: skip
+             "shifted_stored_error": error}]  # fmt: skip
     tables = Tables("made", "softmax", ("softmax.offset",), pd.DataFrame(rows), pd.DataFrame())
     assert named(tables, "original: invariance").verdict == verdict
 

@@ -80,9 +80,9 @@ def test_every_measured_column_has_a_range_and_keeps_it(fake: Any, name: str) ->
 def test_a_value_outside_shows_that_the_range_is_not_the_columns(fake: Any) -> None:
     """A generator that descends on minus the discriminator's loss has a negative one."""
     tables = tables_of(fake, "unroll_depth", grid={"gan.unroll_steps": [0]})
-    assert possible(tables, "loss_generator")[0] == 0
-    curves = tables.curves.assign(loss_generator=-tables.curves["loss_generator"])
-    assert possible(replace(tables, curves=curves), "loss_generator") == ANYWHERE
+    assert possible(tables, "generator_loss")[0] == 0
+    curves = tables.curves.assign(generator_loss=-tables.curves["generator_loss"])
+    assert possible(replace(tables, curves=curves), "generator_loss") == ANYWHERE
     assert possible(tables, "a new measure") == ANYWHERE
 
 

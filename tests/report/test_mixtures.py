@@ -19,7 +19,7 @@ FOREIGN = [
     "", "{", "[]", "3", "null", '"text"', '{"state": 3}', '{"state": "finished", "metrics": 7}',
     '{"state": "finished", "metrics": {"modes_covered": "many", "kl_modes": [1]}}',
     '{"format": 0, "state": "finished", "metrics": {}}', '{"epoch": null}', '{"epoch": "two"}',
-    '{"epoch": NaN, "loss_generator": Infinity}', '{"epoch": 1e400}', "config: [", "\x00\x01",
+    '{"epoch": NaN, "generator_loss": Infinity}', '{"epoch": 1e400}', "config: [", "\x00\x01",
     '{"commit": 3, "data_source": {}, "device": []}', '{"epoch": true}', '{"epoch": -1}',
     '{"state": "diverged", "metrics": {}, "reason": null, "class_names": 5, "seconds": "long"}',
 ]  # fmt: skip

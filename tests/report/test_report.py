@@ -92,7 +92,7 @@ def test_the_drawn_line_is_the_mean_of_the_csv(fake: Any) -> None:
     made = fake("unroll_depth")
     aggregate(made.outputs, made.folder)
     rows = pd.read_csv(made.folder.report / "curves.csv")
-    wanted = rows[rows["gan.unroll_steps"] == 5].groupby("epoch")["loss_generator"].mean()
+    wanted = rows[rows["gan.unroll_steps"] == 5].groupby("epoch")["generator_loss"].mean()
     figure = FIGURES["losses"].draw(collect(made.outputs, made.folder))
     lines = [line.get_ydata() for axes in figure.axes for line in axes.get_lines()]
     assert any(len(line) == len(wanted) and np.allclose(line, wanted) for line in lines)
@@ -309,7 +309,7 @@ def test_the_means_end_with_real_images_and_noise(fake: Any) -> None:
     assert [row[0] for row in rows[4:]] == ["real images", "noise images"]
     assert rows[4][header.index(names.label("recall"))] == "0.86"
     assert rows[5][header.index(names.label("recall"))] == "0.05"
-    assert rows[4][header.index(names.label("loss_generator"))] == "—"
+    assert rows[4][header.index(names.label("generator_loss"))] == "—"
     assert not any(name.startswith(("real_", "noise_")) for name in header)
     assert len(means_table(tables_of(fake, "ring_unroll"))[1]) == 4
 

@@ -129,7 +129,7 @@ def write(outputs: Outputs, sweep: SweepFolder) -> Write:
 
 def add_epoch(run: RunFolder, epoch: int, loss: float | None = None) -> None:
     """Write one epoch's row, picture and timing as the loop does."""
-    values = {"loss_generator": 1 / epoch if loss is None else loss}
+    values = {"generator_loss": 1 / epoch if loss is None else loss}
     picture = np.full((4, 8, 8), 10 * epoch, np.uint8)
     run.add_array("samples", epoch, picture)
     run.add_metrics({"epoch": epoch, "step": 100 * epoch, **values})

@@ -134,7 +134,7 @@ def test_rows_that_are_not_those_that_were_sent_become_a_new_run(
     assert told.rows == 2
     assert "a new W&B run" in told.note
     old, new = server.runs.values()
-    assert [row["loss_generator"] for row in old.rows] == [1, 0.5]
+    assert [row["generator_loss"] for row in old.rows] == [1, 0.5]
     check(new, run, [100, 200])
 
 
@@ -232,7 +232,7 @@ def history_of(folder: Path) -> list[dict[str, Any]]:
     from wandb_offline import records
 
     (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    return [row for row in records(file) if "loss_generator" in row]
+    return [row for row in records(file) if "generator_loss" in row]
 
 
 def test_an_offline_run_holds_one_whole_history(
@@ -245,7 +245,7 @@ def test_an_offline_run_holds_one_whole_history(
     # W&B's own process writes the file, and at its end it is whole.
     forget_wandb()
     rows = history_of(run.path)
-    assert [(row["step"], row["loss_generator"]) for row in rows] == [
+    assert [(row["step"], row["generator_loss"]) for row in rows] == [
         (100, 1.0), (200, 0.5), (300, 1 / 3),
     ]  # fmt: skip
     assert any("samples" in key for key in rows[0])

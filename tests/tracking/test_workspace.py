@@ -22,7 +22,7 @@ CONTENT = Content(
     facts={"runs finished": 8},
     verdicts=[("Five steps cover all modes.", "holds", "modes: 8, 8, 8")],
     means=Table(("setting", "n", "modes"), [("5 | unrolled", "4", "8 ± 0")]),
-    metrics=("modes_covered", "loss_generator"),
+    metrics=("modes_covered", "generator_loss"),
     pictures=("samples",),
     figures={"ring_density": Path("ring_density.png")},
 )
@@ -73,7 +73,7 @@ def test_curves_are_means_over_seeds_of_each_swept_setting(report: dict[str, Any
     (runs,) = curves["runSets"]
     assert runs["grouping"] == [{"section": "config", "name": "gan.value.unroll_steps"}]
     drawn = panels(curves)
-    assert [panel["metrics"] for panel in drawn] == [["modes_covered"], ["loss_generator"]]
+    assert [panel["metrics"] for panel in drawn] == [["modes_covered"], ["generator_loss"]]
     assert {panel["xAxis"] for panel in drawn} == {"epoch"}
 
 

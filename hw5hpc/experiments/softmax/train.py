@@ -38,8 +38,8 @@ class SoftmaxShift:
     def evaluate(self, epoch: int) -> Evaluation:
         """Largest errors against two references, both in float64.
 
-        `error_…`: the softmax without offset, which exact arithmetic would give; adding the offset
-        rounds. `stored_error_…`: the softmax of the rounded inputs, so the method's own error.
+        `…_error`: the softmax without offset, which exact arithmetic would give; adding the offset
+        rounds. `…_stored_error`: the softmax of the rounded inputs, so the method's own error.
         """
         shift = self._shift
         source = generator("cpu", self.seed, "logits")
@@ -53,10 +53,10 @@ class SoftmaxShift:
         metrics: dict[str, float] = {}
         for name, method in (("naive", naive), ("shifted", shifted)):
             found = method(moved).double().cpu()
-            metrics[f"error_{name}"] = float((found - reference).abs().max())
-            metrics[f"stored_error_{name}"] = float((found - stored).abs().max())
-            metrics[f"nan_{name}"] = int(found.isnan().sum())
-            metrics[f"inf_{name}"] = int(found.isinf().sum())
+            metrics[f"{name}_error"] = float((found - reference).abs().max())
+            metrics[f"{name}_stored_error"] = float((found - stored).abs().max())
+            metrics[f"{name}_nan"] = int(found.isnan().sum())
+            metrics[f"{name}_inf"] = int(found.isinf().sum())
         return Evaluation(metrics, any_number=True)
 
     def finish(self) -> Evaluation:

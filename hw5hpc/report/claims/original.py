@@ -20,7 +20,7 @@ from hw5hpc.report.tables import Tables, settings_of
 ACCURACY = {False: 0.6225, True: 0.6356}
 LOSSES = {1: 1.6185, 10: 0.9991}
 EPOCHS = 10
-GAN_LOSSES = {"loss_discriminator": 1.4, "loss_generator": 0.75}
+GAN_LOSSES = {"discriminator_loss": 1.4, "generator_loss": 0.75}
 
 # The config values without which runs cannot speak about a statement; None is an absent key.
 CIFAR = {"data.name": ("cifar10",), "data.limit": (None,), "train.epochs": (EPOCHS,)}

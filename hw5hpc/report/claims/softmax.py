@@ -22,8 +22,8 @@ def overflow(tables: Tables) -> Iterator[Verdict]:
     """Judge whether subtracting the maximum removes every NaN and infinity."""
     results = _ended(tables)
     sentence = "Subtracting the maximum removes every overflow."
-    if "error_shifted" not in results or results.empty:
-        yield ruled(sentence, _no_runs("error_shifted"))
+    if "shifted_error" not in results or results.empty:
+        yield ruled(sentence, _no_runs("shifted_error"))
         return
     naive, shifted = (int(_broken(results, name).sum()) for name in ("naive", "shifted"))
     numbers = f"runs with NaN or infinities: naive {naive}, shifted {shifted}, of {len(results)}"
@@ -43,16 +43,16 @@ def invariant(tables: Tables) -> Ruling:
     is no part of the softmax, does not count; offsets that the format cannot hold are left out.
     """
     results, offset = _ended(tables), "softmax.offset"
-    if not {"stored_error_shifted", "softmax.dtype", offset} <= set(results):
-        return _no_runs("stored_error_shifted")
+    if not {"shifted_stored_error", "softmax.dtype", offset} <= set(results):
+        return _no_runs("shifted_stored_error")
     epsilon, largest = (
         results["softmax.dtype"].map({name: found[i] for name, found in FORMATS.items()})
         for i in (0, 1)
     )
     held = results[offset].astype(float) < largest.astype(float)
-    units = (results["stored_error_shifted"].astype(float) / epsilon.astype(float))[held]
+    units = (results["shifted_stored_error"].astype(float) / epsilon.astype(float))[held]
     if units.empty:
-        return _no_runs("stored_error_shifted")
+        return _no_runs("shifted_stored_error")
     numbers = f"largest error {units.max():.2g} units over {len(units)} of {len(results)} runs"
     broken = int(units.isna().sum())
     numbers += f", {broken} without a number" if broken else ""
@@ -68,7 +68,7 @@ def _no_runs(column: str) -> Ruling:
 
 
 def _broken(results: pd.DataFrame, method: str) -> "pd.Series[bool]":
-    broken = ~results[f"error_{method}"].astype(float).abs().lt(np.inf)
+    broken = ~results[f"{method}_error"].astype(float).abs().lt(np.inf)
     for kind in ("nan", "inf"):
-        broken |= results.get(f"{kind}_{method}", pd.Series(0, results.index)).fillna(0) > 0
+        broken |= results.get(f"{method}_{kind}", pd.Series(0, results.index)).fillna(0) > 0
     return broken

@@ -74,7 +74,7 @@ FIGURES: dict[str, FigureEntry] = {
         "Losses along training",
         f"Losses that settle far apart show which network wins. {_BAND}",
         "along",
-        ("loss_discriminator", "loss_generator"),
+        ("discriminator_loss", "generator_loss"),
     ),
     "samples": FigureEntry(
         "Samples at three stages",
@@ -184,7 +184,7 @@ FIGURES: dict[str, FigureEntry] = {
         "Largest absolute error against a high-precision reference; crosses at the top are runs "
         "with NaN or infinite outputs.",
         "softmax_error",
-        ("softmax.offset", "softmax.dtype", "error_naive", "error_shifted"),
+        ("softmax.offset", "softmax.dtype", "naive_error", "shifted_error"),
         shows=("overflow",),
     ),
     "ring_density": FigureEntry(

@@ -10,7 +10,7 @@ from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Tables
 
 X, KIND = "softmax.offset", "softmax.dtype"
-PANELS = {"error_naive": "naive", "error_shifted": "maximum subtracted first"}
+PANELS = {"naive_error": "naive", "shifted_error": "maximum subtracted first"}
 BROKEN = ("nan", "inf")
 
 
@@ -59,8 +59,8 @@ def _kind(
 
 def _broken(rows: pd.DataFrame, column: str) -> "pd.Series[bool]":
     """A finished run whose error is no number, or that counted NaN or infinite outputs."""
-    method = column.removeprefix("error_")
-    counts = [rows[f"{kind}_{method}"] for kind in BROKEN if f"{kind}_{method}" in rows]
+    method = column.removesuffix("_error")
+    counts = [rows[f"{method}_{kind}"] for kind in BROKEN if f"{method}_{kind}" in rows]
     ended = rows["state"].isin(["finished", "diverged"])
     broken: pd.Series[bool] = ended & ~np.isfinite(rows[column].astype(float))
     for count in counts:
