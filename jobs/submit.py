@@ -17,6 +17,7 @@ from hw5hpc.cluster.data import located
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.cluster.request import Request, carry_out
 from hw5hpc.console import DONE, RUN_FAILED, guard, whole_number
+from hw5hpc.errors import UserError
 from hw5hpc.experiments import read_sweep
 from hw5hpc.report.figures import check_names
 from hw5hpc.store import Outputs
@@ -60,6 +61,9 @@ def parser() -> argparse.ArgumentParser:
     add("--force", action="store_true", help="run finished ones again; old folders are moved aside")
     add("--max-parallel", type=partial(whole_number, "--max-parallel"), metavar="N",
         help="at most N array tasks at a time")  # fmt: skip
+    add("--jobs", type=partial(whole_number, "--jobs"), metavar="N",
+        help="with --debug or --local: train N runs at a time (default: as many as this machine "
+        "carries)")  # fmt: skip
     add("--seeds", type=partial(whole_number, "--seeds"), metavar="N",
         help="top every setting up to N seeds: the sweep's own, then the smallest unused ones; "
         "a setting that has N or more keeps what it has")  # fmt: skip
@@ -77,6 +81,10 @@ def main() -> int:
         if here and not args.dry_run:
             local.join()
         return DONE
+    if args.jobs is not None and not here:
+        raise UserError("--jobs goes with --debug or --local; on Slurm say cluster.abreast=N")
+    if args.jobs is not None and local.under_torchrun():
+        raise UserError("--jobs does not go with torchrun: its processes train one run together")
     sweep = read_sweep(args.sweep, args.overrides, args.debug, args.seeds, args.name)
     sweep = located(sweep)
     check_names(sweep.report, str(args.sweep))
@@ -91,7 +99,7 @@ def main() -> int:
     request = Request(
         sweep, profile, Outputs(args.out), f"{sweep.name}{out}",
         here=here, dry_run=args.dry_run, wait=args.wait,
-        retry_failed=args.retry_failed, force=args.force,
+        retry_failed=args.retry_failed, force=args.force, at_a_time=args.jobs,
     )  # fmt: skip
     return DONE if carry_out(request, print) else RUN_FAILED
 

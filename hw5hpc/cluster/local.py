@@ -1,6 +1,9 @@
-"""Run a plan on this machine, one run after the other, with live progress and no Slurm."""
+"""Run a plan on this machine, several runs side by side, with live progress and no Slurm."""
 
+import contextlib
+import os
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,21 +17,32 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from hw5hpc.cluster.plan import Plan, register
+from hw5hpc.cluster.plan import Item, Plan, register
 from hw5hpc.errors import UserError
+from hw5hpc.node.abreast import Abreast, Entry
+from hw5hpc.node.fork_server import ForkServer
 from hw5hpc.node.retry import Budget
+from hw5hpc.node.shares import Place, here, may_have_gpu
 from hw5hpc.node.stop import StopFlag
 from hw5hpc.node.task import Task
 from hw5hpc.store import Outputs, State, Status
 
 
-def run(plan: Plan, outputs: Outputs, crashes: int = 2) -> list[State]:
+def run(
+    plan: Plan,
+    outputs: Outputs,
+    crashes: int = 2,
+    server: ForkServer | None = None,
+    at_a_time: int | None = None,
+) -> list[State]:
     """Train what the plan holds and return the state that each run ended in.
 
-    A run may crash `crashes` times without getting further before it counts as failed.
+    The `server` forks a process for each run, and `at_a_time` of them train side by side (None: as
+    many as this machine carries). Without one, this process trains one run after the other; under
+    torchrun it is the first process, and trains each run with those that `join`. A run may crash
+    `crashes` times without getting further before it counts as failed.
 
-    Ctrl-C or SIGTERM stops at the next step with a checkpoint; the same command goes on from it.
-    Under torchrun this is its first process; the others `join`.
+    Ctrl-C or SIGTERM stops all at their next step with a checkpoint; the same command goes on.
     """
     register(plan, outputs)
     items = [*plan.first, *plan.rest]
@@ -39,40 +53,87 @@ def run(plan: Plan, outputs: Outputs, crashes: int = 2) -> list[State]:
             budget=Budget(crashes=crashes),
             own=plan.sweep.own and plan.sweep.own.absolute(),
         )
-        return _train([outputs.run(item.id).path for item in items], task)
+        if server is None:
+            return _train_here([outputs.run(item.id).path for item in items], task)
+        return _train_abreast(plan, outputs, task, server, at_a_time)
 
 
 def join() -> None:
     """Train, as one of torchrun's other processes, what the first one's plan holds."""
-    _train([], Task(""))
+    _train_here([], Task(""))
 
 
-def _train(folders: list[Path], task: Task) -> list[State]:
-    """Ctrl-C is the user's own; it is in no budget."""
-    from hw5hpc.node.worker import DeviceBroken, work
-    from hw5hpc.team.assembly import torchrun_team
+def under_torchrun() -> bool:
+    return "LOCAL_RANK" in os.environ
 
+
+@contextlib.contextmanager
+def _stopped_by_signals(task: Task) -> Iterator[Task]:
+    """Let Ctrl-C and SIGTERM stop a task: Ctrl-C is the user's own, it is in no budget."""
     stop = StopFlag()
     handlers = stop.listen(signal.SIGINT, signal.SIGTERM)
     try:
-        with torchrun_team() as team:
-            own = task.own and str(task.own)
-            paths = [str(folder) for folder in folders]
-            sweep, own, paths = team.ranks.broadcast([task.sweep, own, paths])
-            task = replace(task, sweep=sweep, own=Path(own) if own else None, stop=stop)
-            states = work([Path(path) for path in paths], task, team)
-    except DeviceBroken as error:
-        raise UserError(f"{error}; the same command goes on with the rest") from error
+        yield replace(task, stop=stop)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     if stop():
         raise KeyboardInterrupt
-    return states
+
+
+def _train_abreast(
+    plan: Plan, outputs: Outputs, task: Task, server: ForkServer, at_a_time: int | None
+) -> list[State]:
+    with _stopped_by_signals(task) as task:
+        place = here(server.free_gpu_memory_gb() if may_have_gpu() else ())
+        most = at_a_time or place.abreast(len(plan.first) + len(plan.rest))
+        task = replace(task, gpu_share=place.gpu_share(most))
+        return Abreast(_entries(plan, outputs, place, at_a_time), task, most).train(server)
+
+
+def _entries(plan: Plan, outputs: Outputs, place: Place, at_a_time: int | None) -> list[Entry]:
+    """Return the runs as they are to be trained.
+
+    Their threads are counted from the sweep, not from what is left of it: a sweep that is begun
+    anew in the middle trains its last runs as it would have anyway.
+    """
+    needed = frozenset().union(*(item.needs for item in plan.points))
+
+    def entry(item: Item, beside: int) -> Entry:
+        data = item.config.images
+        return Entry(
+            outputs.run(item.id).path,
+            frozenset(item.needs),
+            item.config.cost,
+            place.threads_each(min(beside, at_a_time or place.abreast(beside))),
+            (data.name, data.root) if data else None,
+        )
+
+    return [
+        *(entry(item, len(needed)) for item in plan.first),
+        *(entry(item, len(plan.points)) for item in plan.rest),
+    ]
+
+
+def _train_here(folders: list[Path], task: Task) -> list[State]:
+    """Train one run after the other, with torchrun's other processes where there are some."""
+    from hw5hpc.node.worker import DeviceBroken, work
+    from hw5hpc.team.assembly import torchrun_team
+
+    with _stopped_by_signals(task) as task:
+        try:
+            with torchrun_team() as team:
+                own = task.own and str(task.own)
+                paths = [str(folder) for folder in folders]
+                sweep, own, paths = team.ranks.broadcast([task.sweep, own, paths])
+                task = replace(task, sweep=sweep, own=Path(own) if own else None)
+                return work([Path(path) for path in paths], task, team)
+        except DeviceBroken as error:
+            raise UserError(f"{error}; the same command goes on with the rest") from error
 
 
 class _Board:
-    """A bar for the sweep and one for the run at work; plain lines where there is no terminal."""
+    """A bar for the sweep and one for each run at work; plain lines where there is no terminal."""
 
     def __init__(self, names: dict[str, str], total: int) -> None:
         self._console = Console()

@@ -1,5 +1,6 @@
 """What a user asks for, from the plan to the report: trained here, or sent to Slurm."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from hw5hpc.cluster.profile import Profile
 from hw5hpc.console import shown
 from hw5hpc.errors import UserError
 from hw5hpc.node.code import code_hash
+from hw5hpc.node.fork_server import ForkServer
 from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.node.standing import GOING, tail
 from hw5hpc.store import Outputs, State, SweepFolder, files
@@ -29,7 +31,8 @@ class Request:
     """A sweep, what it may use, where its outputs go, and which of its runs are wanted.
 
     `status_words` are what a user types after jobs/status.py to see it. It is trained `here`, or
-    sent to Slurm and, with `wait`, followed to its end. A `dry_run` touches nothing.
+    sent to Slurm and, with `wait`, followed to its end; here `at_a_time` runs train side by side
+    (None: as many as the machine carries). A `dry_run` touches nothing.
     """
 
     sweep: Sweep
@@ -41,6 +44,7 @@ class Request:
     wait: bool = False
     retry_failed: bool = False
     force: bool = False
+    at_a_time: int | None = None
 
     def plan(self, jobs: KnownJobs | None = None) -> Plan:
         """Return the plan; with `jobs`, Slurm says which of them still wait or run.
@@ -88,9 +92,15 @@ def _train_here(request: Request, say: Say) -> bool:
     if request.dry_run:
         return True
     planning.check_waits(plan, for_jobs=False)
-    for line in check_data(plan, request.outputs):
-        say(line)
-    local.run(plan, request.outputs, request.profile.max_crashes)
+    with contextlib.ExitStack() as stack:
+        server = None
+        if not plan.empty and not local.under_torchrun():
+            # It imports torch meanwhile.
+            server = stack.enter_context(ForkServer())
+        for line in check_data(plan, request.outputs):
+            say(line)
+        crashes = request.profile.max_crashes
+        local.run(plan, request.outputs, crashes, server, request.at_a_time)
     return _report(request, say)
 
 

@@ -77,6 +77,9 @@ def _limited(data: DataSet, limit: int) -> DataSet:
 
 def convert(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """Return uint8 images [N, C, H, W] in another shape (see load)."""
+    if images.shape[1:] == shape:
+        # Not even a copy: processes share what they were forked with.
+        return images
     channels, height, width = shape
     if images.shape[1] != channels:
         grey = (

@@ -21,8 +21,21 @@ class Copy:
     content: str
 
 
+_kept: dict[tuple[str, str | None], Copy] = {}
+
+
+def keep(name: str, root: str | None) -> None:
+    """Read a data set once for the rest of this process, and for those that it forks.
+
+    Raises:
+        DataError: as `read`.
+    """
+    if (name, root) not in _kept:
+        _kept[name, root] = read(name, root)
+
+
 def read(name: str, root: str | None) -> Copy:
-    """Read a data set.
+    """Read a data set, or return the one that was kept.
 
     Args:
         name: a key of DATA_SETS.
@@ -31,6 +44,8 @@ def read(name: str, root: str | None) -> Copy:
     Raises:
         DataError: the data are absent, cut off or damaged.
     """
+    if (name, root) in _kept:
+        return _kept[name, root]
     images = choose(name)
     folder = require(name, root)
     try:

@@ -80,6 +80,11 @@ class ExperimentConfig(RunConfig):
         return 1
 
     @property
+    def cost(self) -> float:
+        """How long the run takes beside others of its experiment, in any unit."""
+        return float(self.epochs)
+
+    @property
     def checkpoint_minutes(self) -> float:
         return 5.0
 

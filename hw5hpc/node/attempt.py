@@ -44,7 +44,7 @@ def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     tracker = Tracker(run, task.sweep)
     try:
         outcome = train(training, run, device, _tracked(watch, tracker, ledger), ranks)
-        state = _end(run, outcome, training, ledger, _where(device, ranks))
+        state = _end(run, outcome, training, ledger, _where(device, ranks, task))
         # Last, as it may have to wait for W&B: the run's state is on disk by then.
         tracker.finish()
         return state
@@ -114,6 +114,6 @@ def _result(outcome: Outcome, training: Experiment) -> dict[str, Any]:
     }
 
 
-def _where(device: torch.device, ranks: Ranks) -> dict[str, Any]:
-    gpus = ranks.size if device.type == "cuda" else 0
+def _where(device: torch.device, ranks: Ranks, task: Task) -> dict[str, Any]:
+    gpus = ranks.size * task.gpu_share if device.type == "cuda" else 0
     return {"device": device_name(device), "devices": gpus}

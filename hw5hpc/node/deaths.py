@@ -33,10 +33,11 @@ def take(logs: Path, job: str) -> str:
         _path(logs, job).unlink(missing_ok=True)
     except OSError:
         rows = []
-    return _in_words(int(rows[-1].get("signal", 0))) if rows else ""
+    return in_words(int(rows[-1].get("signal", 0))) if rows else ""
 
 
-def _in_words(number: int) -> str:
+def in_words(number: int) -> str:
+    """Say which signal ended a process."""
     known = number in signal.valid_signals()
     name = signal.Signals(number).name if known else f"signal {number}"
     memory = "; was it out of memory?" if number == signal.SIGKILL else ""

@@ -15,7 +15,9 @@ class Task:
     `stop` says whether to stop at the next step, `tell` hears each status of a run (its id).
     `killed` says what ended this job's turn before this one, if a signal killed its process;
     `gone` whether another Slurm job has ended.
-    `own` is the file of the user's own experiment, where the sweep has one.
+    `own` is the file of the user's own experiment, where the sweep has one. `threads` is how many
+    CPU threads a run has (0: those that Slurm allotted, else torch's own choice), `gpu_share` which
+    part of a GPU, as others train beside it.
     """
 
     sweep: str
@@ -26,3 +28,5 @@ class Task:
     killed: str = ""
     gone: Callable[[str], bool] = lambda job: False
     own: Path | None = None
+    threads: int = 0
+    gpu_share: float = 1.0

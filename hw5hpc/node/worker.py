@@ -5,6 +5,7 @@ import logging
 import os
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from hw5hpc.experiments import own
 from hw5hpc.node.attempt import attempt
 from hw5hpc.node.ledger import ClaimLost, Ledger
 from hw5hpc.node.retry import is_final
+from hw5hpc.node.shares import here
 from hw5hpc.node.task import Task
 from hw5hpc.store import RunFolder, State
 from hw5hpc.team.team import ALONE, Refused, Team, TeamBroken
@@ -36,7 +38,9 @@ def work(folders: Sequence[Path], task: Task, team: Team = ALONE) -> list[State]
         TeamBroken: one of several ranks failed or died.
         DeviceBroken: a crash left the GPU unusable; it is counted for the run that caused it.
     """
-    _use_allotted_cpus()
+    threads = _threads(task)
+    torch.set_num_threads(threads)
+    task = replace(task, threads=threads)
     return [_shielded(RunFolder(folder), task, team) for folder in folders]
 
 
@@ -51,11 +55,18 @@ def count_crash(
                 ledger.crashed(reason, final, here=False)
 
 
-def _use_allotted_cpus() -> None:
+def _threads(task: Task) -> int:
     """Without cgroups torch would start a thread for each core of the node, whoever uses it."""
     allotted = os.environ.get("SLURM_CPUS_PER_TASK")
-    if allotted:
-        torch.set_num_threads(int(allotted))
+    return task.threads or (int(allotted) if allotted else torch.get_num_threads())
+
+
+def _go_on_with_threads(run: RunFolder, task: Task) -> None:
+    """Give a run that goes on as many threads as it began with: sums depend on their number."""
+    began = run.provenance().get("threads") if run.checkpoint.exists() else None
+    if not isinstance(began, int) or not 0 < began <= here().cores:
+        began = task.threads
+    torch.set_num_threads(began)
 
 
 def _shielded(run: RunFolder, task: Task, team: Team) -> State:
@@ -81,6 +92,7 @@ def _work_on(run: RunFolder, task: Task, team: Team) -> State:
 
 def _with_retries(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     """Try again from the last checkpoint after a crash, as often as the budget allows."""
+    _go_on_with_threads(run, task)
     while True:
         try:
             return attempt(run, task, team, ledger)

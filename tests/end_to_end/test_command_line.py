@@ -82,6 +82,7 @@ BAD_WORDS = {
     "missing": ("train.epochs=???", "stands for none"),
     "max_parallel": ("--max-parallel=010", "--max-parallel takes no numbers with leading zeros"),
     "seeds": ("--seeds=0", "--seeds takes a whole number from 1, got '0'"),
+    "jobs": ("--jobs=0", "--jobs takes a whole number from 1, got '0'"),
     "name": ("--name=a/b", "--name takes"),
 }
 
@@ -189,12 +190,13 @@ def test_status_of_an_unknown_sweep(tmp_path: Path) -> None:
 def test_a_stopped_local_run_goes_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "long.yaml"
     path.write_text(SWEEP.replace("train.epochs: 1", "train.epochs: 40"))
-    words = [sys.executable, "-u", "jobs/submit.py", str(path), "--local", "--out", str(tmp_path)]
+    words = [sys.executable, "-u", "jobs/submit.py", str(path), "--local", "--jobs", "2"]
+    words += ["--out", str(tmp_path)]
     with subprocess.Popen(
         words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as job:
         rows = list((tmp_path / "runs").glob("*/metrics.jsonl"))
-        while not any("generator_loss" in row.read_text() for row in rows):
+        while sum("generator_loss" in row.read_text() for row in rows) < 2:
             assert job.poll() is None
             time.sleep(0.05)
             rows = list((tmp_path / "runs").glob("*/metrics.jsonl"))
@@ -202,7 +204,7 @@ def test_a_stopped_local_run_goes_on_where_it_was(tmp_path: Path) -> None:
         _, message = job.communicate(timeout=60)
     assert job.returncode == 130
     assert b"run the same command to go on" in message
-    assert len(list(tmp_path.glob("runs/*/checkpoint.pt"))) == 1
+    assert len(list(tmp_path.glob("runs/*/checkpoint.pt"))) == 2
     again = submit(path, "--local", "--out", tmp_path)
     assert again.returncode == 0, again.stderr
     for rows_path in tmp_path.glob("runs/*/metrics.jsonl"):

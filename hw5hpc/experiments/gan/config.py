@@ -90,6 +90,10 @@ class GanConfig(ImagesConfig):
     gan: UnrollConfig = field(default_factory=UnrollConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
 
+    @property
+    def cost(self) -> float:
+        return float(self.epochs * (1 + self.gan.unroll_steps))
+
     def prerequisites(self) -> dict[str, tuple[str, RunConfig]]:
         """Return {role: (experiment, config)}; the classifier sees all images, limit or not."""
         data = DataConfig(name=self.data.name, root=self.data.root)

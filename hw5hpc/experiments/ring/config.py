@@ -31,3 +31,7 @@ class RingConfig(TrainedConfig):
     optim: GanOptimConfig = field(default_factory=GanOptimConfig)
     gan: UnrollConfig = field(default_factory=lambda: UnrollConfig(noise_size=256))
     ring: MixtureConfig = field(default_factory=MixtureConfig)
+
+    @property
+    def cost(self) -> float:
+        return float(self.epochs * (1 + self.gan.unroll_steps))

@@ -1,0 +1,220 @@
+"""Train several runs at a time, each in a process of its own that touches no other."""
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hw5hpc.node import deaths, requeue
+from hw5hpc.node.fork_server import ForkServer, Order, ServerBroken
+from hw5hpc.node.task import Task
+from hw5hpc.store import RunFolder, State, Status, process
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.5
+# A child that was told to stop may have heard of it before this process does.
+STOP_SECONDS = 2.0
+VANISHED = "its process was killed together with the one it was forked from"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run to train: the ids of the runs that must have ended before, and how long it is.
+
+    `cost` orders the runs, in any unit. `data` is the data set (name, root) that it reads.
+    """
+
+    folder: Path
+    needs: frozenset[str] = frozenset()
+    cost: float = 1.0
+    threads: int = 1
+    data: tuple[str, str | None] | None = None
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+
+@dataclass(frozen=True)
+class _Child:
+    """A process at work on a run; without a `pid` it is about to begin."""
+
+    entry: Entry
+    slot: int
+    pid: int = 0
+    started: str = ""
+
+    @property
+    def gone(self) -> bool:
+        record = {"pid": self.pid, "started": self.started}
+        return not self.pid or process.lives(record) is False
+
+
+def in_order(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the runs that others wait for, then the rest; of both the longest first."""
+    needed = frozenset().union(*(entry.needs for entry in entries))
+    return sorted(entries, key=lambda entry: (entry.id not in needed, -entry.cost))
+
+
+class Abreast:
+    """The runs of one task, `abreast` of them at a time; `task` is what they share.
+
+    A process that dies counts as a crash of its run, and another one takes its place.
+    """
+
+    def __init__(self, entries: Sequence[Entry], task: Task, abreast: int) -> None:
+        self._entries, self._task, self._abreast = entries, task, abreast
+        self._waiting = in_order(entries)
+        self._children: dict[str, _Child] = {}
+        self._killed = dict.fromkeys((entry.id for entry in entries), task.killed)
+        self._unseen = dict.fromkeys(self._killed, 0)
+        self._not_before: dict[str, float] = {}
+        self._looked = 0.0
+
+    def train(self, server: ForkServer) -> list[State]:
+        """Train until all have ended, or until `task.stop` and each has its checkpoint.
+
+        Raises:
+            ServerBroken: the processes could not be forked.
+        """
+        while self._children or (self._waiting and not self._task.stop()):
+            try:
+                self._turn(server)
+            except ServerBroken:
+                if not server.answered:
+                    raise
+                self._outlive(server)
+            self._look()
+        return [_status(entry).state for entry in self._entries]
+
+    def _turn(self, server: ForkServer) -> None:
+        if self._task.stop():
+            self._stop_children()
+        else:
+            self._start_ready(server)
+        for report in server.reports(LOOK_SECONDS):
+            if "status" in report:
+                self._ended(report["pid"], report["status"])
+            else:
+                self._began(report["folder"], report["pid"])
+
+    def _start_ready(self, server: ForkServer) -> None:
+        for entry in tuple(self._waiting):
+            if len(self._children) == self._abreast:
+                return
+            going = {*self._children, *(other.id for other in self._waiting)}
+            early = time.monotonic() < self._not_before.get(entry.id, 0.0)
+            if not early and not entry.needs & going:
+                self._waiting.remove(entry)
+                self._start(server, entry)
+
+    def _start(self, server: ForkServer, entry: Entry) -> None:
+        taken = {child.slot for child in self._children.values()}
+        slot = next(slot for slot in range(self._abreast) if slot not in taken)
+        self._children[entry.id] = _Child(entry, slot)
+        server.start(self._order(entry, slot))
+
+    def _order(self, entry: Entry, slot: int) -> Order:
+        task = self._task
+        return Order(
+            folder=str(entry.folder),
+            sweep=task.sweep,
+            job=task.job,
+            own=str(task.own or ""),
+            crashes=task.budget.crashes,
+            stops=task.budget.stops,
+            killed=self._killed[entry.id],
+            slot=slot,
+            threads=entry.threads,
+            gpu_share=task.gpu_share,
+            data=entry.data,
+        )
+
+    def _began(self, folder: str, pid: int) -> None:
+        started = ""
+        with contextlib.suppress(OSError):
+            started = process.start_time(pid)
+        name = Path(folder).name
+        self._children[name] = replace(self._children[name], pid=pid, started=started)
+
+    def _stop_children(self) -> None:
+        """Tell all again in each turn: one that just begins cannot listen yet."""
+        for child in self._children.values():
+            if child.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGTERM)
+
+    def _ended(self, pid: int, ended: int) -> None:
+        child = next((child for child in self._children.values() if child.pid == pid), None)
+        if child is not None:
+            self._settle(child, _in_words(ended))
+
+    def _settle(self, child: _Child, killed: str) -> None:
+        """Let a run go whose process has ended, or put it back among those that wait.
+
+        `killed` says what ended the process, '' when it ended by itself.
+        """
+        entry, status = child.entry, _status(child.entry)
+        del self._children[entry.id]
+        # What nobody is to blame for is tried as it is; what was at work counts as a crash.
+        self._killed[entry.id] = killed
+        at_work = status.state is State.RUNNING and status.pid == child.pid
+        again = not _over(status.state) and not self._task.stop()
+        if again and killed and not at_work:
+            again = self._may_try_unseen(entry, killed)
+        elif again and not killed:
+            again = status.state is State.INTERRUPTED
+            self._not_before[entry.id] = time.monotonic() + STOP_SECONDS
+        if again:
+            self._waiting = in_order([*self._waiting, entry])
+        else:
+            self._task.tell(entry.id, status)
+
+    def _may_try_unseen(self, entry: Entry, killed: str) -> bool:
+        """A process that dies before it looks at its run must not come back for ever."""
+        self._unseen[entry.id] += 1
+        if self._unseen[entry.id] <= requeue.UNSEEN_DEATHS:
+            return True
+        log.error("run %s is left: %s before it began", entry.id, killed)
+        return False
+
+    def _look(self) -> None:
+        """Tell how far the runs are."""
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        for name, child in self._children.items():
+            status = _status(child.entry)
+            if status.state is State.RUNNING and status.pid == child.pid:
+                self._task.tell(name, status)
+
+    def _outlive(self, server: ForkServer) -> None:
+        """Wait until the children of a server that was killed have ended by themselves, too."""
+        while any(not child.gone for child in self._children.values()):
+            time.sleep(0.1)
+        for child in tuple(self._children.values()):
+            self._settle(child, VANISHED)
+        server.restart()
+
+
+def _in_words(ended: int) -> str:
+    """Say what ended a process ('': it ended by itself), by its exit status or minus the signal."""
+    if ended in (0, requeue.TRY_AGAIN):
+        return ""
+    return deaths.in_words(-ended) if ended < 0 else f"its process ended with status {ended}"
+
+
+def _over(state: State) -> bool:
+    return state.done or state is State.FAILED
+
+
+def _status(entry: Entry) -> Status:
+    try:
+        return RunFolder(entry.folder).status()
+    except OSError as error:
+        return Status(state=State.LOST, reason=str(error))
