@@ -50,9 +50,9 @@ def summarise(tables: Tables, figures: Sequence[str], undrawn: Sequence[str]) ->
 
 
 def headline(summary: Summary) -> str:
-    """Return what was found in one sentence: a decided claim's finding if there is one."""
+    """Return what was found in one sentence: the decided claim's of the largest effect, if any."""
     order = {HOLDS: 0, FAILS: 1}
-    verdicts = sorted(summary.verdicts, key=lambda one: order.get(one.verdict, 2))
+    verdicts = sorted(summary.verdicts, key=lambda one: (order.get(one.verdict, 2), -one.effect))
     told = [one.finding for one in verdicts if one.finding]
     if told:
         return told[0]

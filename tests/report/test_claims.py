@@ -12,6 +12,7 @@ from scipy import stats
 from hw5hpc.report.claims import CLAIMS, ORIGINALS, Verdict, judge
 from hw5hpc.report.claims.compare import Side, compare
 from hw5hpc.report.looks import with_steps_to_cover
+from hw5hpc.report.summary import headline, summarise
 from hw5hpc.report.tables import Tables
 
 CLASSES = tuple("abcdefghij")
@@ -122,6 +123,23 @@ def test_the_demo_is_decided_and_told_in_a_sentence() -> None:
     )
     ours = [verdict.verdict for verdict in judge(tables) if not verdict.original]
     assert ours == ["holds"] * 7
+
+
+def test_of_several_depths_the_headline_tells_the_one_that_changed_most() -> None:
+    counts = {0: [1, 2, 1, 1], 1: [6, 8, 7, 7], 5: [10, 10, 10, 10]}
+    tables = made("gan", DEPTH, {"classes_covered": counts})
+    assert headline(summarise(tables, [], [])) == (
+        "Five unrolled steps cover 10 of 10 classes in all 4 seeds; without unrolling 1.25."
+    )
+
+
+def test_the_rings_headline_is_what_unrolling_does() -> None:
+    counts = {0: [1, 0, 1], 1: [1, 1, 0], 5: [8, 8, 8]}
+    tables = made("ring", DEPTH, {"modes_covered": counts}, **{"ring.modes": 8})
+    assert headline(summarise(tables, [], [])) == (
+        "With five unrolled steps all 8 modes are covered at the end in 3 of 3 seeds; "
+        "without unrolling 0.667."
+    )
 
 
 def test_an_open_finding_claims_nothing() -> None:

@@ -28,6 +28,8 @@ def _judged(tables: Tables, depth: int) -> Verdict:
     numbers = ", ".join(f"{value:g}" for value in values) or "none"
     ruling = every_run(right, f"modes covered by each seed: {numbers}")
     count = f"{sum(right)} of {len(right)} seeds"
-    finding = words.sentence(f"{named} {what} at the end in {count}") if right else ""
+    vanilla = side("", tables.finished((0,)), "modes_covered").values
+    beside = f"; without unrolling {words.mean(vanilla)}" if depth and len(vanilla) else ""
+    finding = words.sentence(f"{named} {what} at the end in {count}{beside}") if right else ""
     short = f"With {depth} unrolled steps" if depth else "Without unrolling"
-    return ruled(f"{short}, {what} at the end.", ruling, finding)
+    return ruled(f"{short}, {what} at the end.", ruling, finding, float(sum(right)) if depth else 0)

@@ -141,7 +141,10 @@ def _judged(tables: Tables, measure: Measure, pair: Pair, look: Look) -> Verdict
     place = f" ({pair.rest})" if pair.rest else ""
     doubt = "" if ruling.decided else f": {words.DOUBT}"
     finding = words.sentence(f"{look.when}{said}{place}{doubt}")
-    return ruled(words.sentence(named), ruling, finding)
+    # Coverage at the end is the headline; of several depths the one that it says most of.
+    told = measure is CLASSES and not look.when
+    effect = unrolled.values.mean() - vanilla.values.mean() if told else 0.0
+    return ruled(words.sentence(named), ruling, finding, float(effect))
 
 
 def _said(measure: Measure, depth: int, sides: tuple[Side, Side], classes: int) -> str:

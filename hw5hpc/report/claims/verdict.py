@@ -34,6 +34,7 @@ class Verdict:
         finding: one short sentence for people, with its numbers; '' when nothing was found.
         original: what the original study said, for a claim of its; '' for one of this study.
         rule: the rule that decides, for a claim of the original.
+        effect: how much there is to see; of the decided findings the largest is told first.
     """
 
     claim: str
@@ -44,6 +45,7 @@ class Verdict:
     finding: str = ""
     original: str = ""
     rule: str = ""
+    effect: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,11 @@ class Statement:
     judge: Callable[[Tables], Iterator[Verdict]]
 
 
-def ruled(sentence: str, ruling: Ruling, finding: str = "") -> Verdict:
+def ruled(sentence: str, ruling: Ruling, finding: str = "", effect: float = 0.0) -> Verdict:
     """Return a verdict whose claim's name is still to be filled in."""
-    return Verdict("", sentence, ruling.verdict, ruling.numbers, ruling.settle, finding)
+    return Verdict(
+        "", sentence, ruling.verdict, ruling.numbers, ruling.settle, finding, effect=effect
+    )
 
 
 def too_few(n: int) -> str | None:
