@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from hw5hpc.report import looks, page
 from hw5hpc.report.aggregate import aggregate
 from hw5hpc.report.collect import collect
+from hw5hpc.report.columns import possible
 from hw5hpc.report.figures import FIGURES, NothingToDraw
-from hw5hpc.report.ranges import possible
 from hw5hpc.report.statistics import ANYWHERE
 from hw5hpc.report.summary import means_table, metrics, summarise
 from hw5hpc.report.tables import Tables
