@@ -90,7 +90,7 @@ def test_no_figure_breaks_on_a_sweep_that_has_not_begun(fake: Any, sweep: str) -
 
 
 def test_the_drawn_line_is_the_mean_of_the_csv(fake: Any) -> None:
-    made = fake("unroll_depth")
+    made = fake("unroll_depth", report=["losses"])
     aggregate(made.outputs, made.folder)
     rows = pd.read_csv(made.folder.report / "curves.csv")
     wanted = rows[rows["gan.unroll_steps"] == 5].groupby("epoch")["generator_loss"].mean()
@@ -100,7 +100,7 @@ def test_the_drawn_line_is_the_mean_of_the_csv(fake: Any) -> None:
 
 
 def test_every_run_is_a_row_whatever_became_of_it(fake: Any) -> None:
-    made = fake("unroll_depth")
+    made = fake("unroll_depth", report=["losses"])
     shutil.rmtree(made.run(0).path)
     (made.run(1).path / "result.json").write_text("{")
     made.run(2).set_status(Status(state=State.NEW).to(State.FAILED, reason="no memory"))
@@ -118,7 +118,7 @@ def test_every_run_is_a_row_whatever_became_of_it(fake: Any) -> None:
 
 
 def test_text_from_files_is_escaped(fake: Any) -> None:
-    made = fake("unroll_depth")
+    made = fake("unroll_depth", report=["losses"])
     evil = "<script>alert('x')</script>"
     (made.run(0).path / "result.json").unlink()
     made.run(0).set_status(Status(state=State.NEW).to(State.FAILED, reason=evil))
@@ -316,7 +316,8 @@ def test_the_means_end_with_real_images_and_noise(fake: Any) -> None:
 
 
 def test_runs_of_one_sweep_on_data_of_different_content_are_named(fake: Any) -> None:
-    made = fake("unroll_depth", grid={"gan.unroll_steps": [0, 5], "seed": [0, 1]})
+    grid = {"gan.unroll_steps": [0, 5], "seed": [0, 1]}
+    made = fake("unroll_depth", grid=grid, report=["losses"])
     runs = [made.outputs.run(run) for run in made.folder.load()["runs"]]
     for run, content in zip(runs, ("a" * 64, "a" * 64, "a" * 64, "b" * 64), strict=True):
         run.set_provenance({**run.provenance(), "data_sha256": content})
