@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from hw5hpc.report import looks, names, statistics, style
+from hw5hpc.report import looks, statistics, style
+from hw5hpc.report.columns import label, possible
 from hw5hpc.report.ends import ENDS, level
 from hw5hpc.report.figures import NothingToDraw
-from hw5hpc.report.ranges import possible
 from hw5hpc.report.tables import Setting, Tables
 
 TIME = "train_seconds"
@@ -126,7 +126,7 @@ def spots(
                       markersize=8, linewidth=1.8, label=name)  # fmt: skip
     keys = tables.settings
     style.factors(axes, tables)
-    style.tidy(axes, ",\n".join(map(names.label, keys)) or "all runs", column)
+    style.tidy(axes, ",\n".join(map(label, keys)) or "all runs", column)
     _ticks(axes, tables)
     axes.margins(x=0.12 if len(values) < 12 else 0.03)
 
@@ -230,6 +230,13 @@ def stages(epochs: Sequence[int]) -> list[int]:
     """Return the first, a middle and the last of the epochs, each once."""
     ordered = sorted(set(epochs))
     return sorted({ordered[0], ordered[len(ordered) // 2], ordered[-1]})
+
+
+def whole_range(axes: Axes, tables: Tables, column: str) -> None:
+    """Let the axis reach over all that a column can be; an open end stays where it is."""
+    high = possible(tables, column)[1]
+    top = high if np.isfinite(high) else axes.get_ylim()[1]
+    axes.set_ylim(-0.03 * top, 1.05 * top)
 
 
 def scale_ends(axes: Axes, tables: Tables, column: str) -> None:

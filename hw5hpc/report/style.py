@@ -15,6 +15,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from hw5hpc.report import names
+from hw5hpc.report.columns import label
 from hw5hpc.report.tables import Setting, Tables
 
 # Okabe and Ito's colour-blind-safe palette; its yellow is left out, it fades on white.
@@ -102,8 +103,8 @@ def grid(
 
 def tidy(axes: Axes, x: str, y: str) -> None:
     """Label the axes (by key) and take away what is not data."""
-    axes.set_xlabel(names.label(x))
-    axes.set_ylabel(names.label(y))
+    axes.set_xlabel(label(x))
+    axes.set_ylabel(label(y))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)
     plain_powers(axes)

@@ -9,10 +9,10 @@ import pandas as pd
 
 from hw5hpc.report.claims import Verdict, judge
 from hw5hpc.report.claims.verdict import FAILS, HOLDS, OPEN
+from hw5hpc.report.columns import label, possible
 from hw5hpc.report.ends import ENDS, level
 from hw5hpc.report.figures import FIGURES, KEY
-from hw5hpc.report.names import label, setting_name
-from hw5hpc.report.ranges import possible
+from hw5hpc.report.names import setting_name
 from hw5hpc.report.statistics import estimate
 from hw5hpc.report.tables import Tables, settings_of
 

@@ -11,6 +11,7 @@ SCRIPT = Path(__file__).with_name("chaos.py")
 
 
 @pytest.mark.slurm
+@pytest.mark.alone
 @pytest.mark.timeout(1200)
 def test_sweeps_come_through_every_fault(dev_cluster: Path) -> None:
     if os.geteuid() != 0:

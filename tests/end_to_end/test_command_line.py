@@ -178,7 +178,7 @@ def test_overrides_files_and_seeds_never_replace_a_report(tmp_path: Path) -> Non
                        (out / "sweeps" / "shift", "shift")):  # fmt: skip
         shown = run("jobs/status.py", word, "--out", out)
         assert f"{name}: " in shown.stdout
-        assert f"sweep {name}\n" in run("jobs/aggregate.py", word, "--out", out).stdout
+    assert f"sweep {name}\n" in run("jobs/aggregate.py", word, "--out", out).stdout
 
 
 def test_status_of_an_unknown_sweep(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from hw5hpc.errors import UserError
+from hw5hpc.experiments import read_sweep
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "your_experiment.md").read_text()
 BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL))
@@ -90,20 +93,27 @@ def test_a_file_that_is_no_experiment_is_one_line(
     text = BLOCKS["python"]
     assert right in text
     (study / "my_study.py").write_text(text.replace(right, wrong))
+    with pytest.raises(UserError) as caught:
+        read_sweep(study / "my_study.yaml")
+    assert words in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_command_line_says_it_with_status_2_and_writes_nothing(study: Path) -> None:
+    (study / "my_study.py").write_text(BLOCKS["python"].replace("class Config(", "class Conf("))
     done = run(study, "--local")
     assert done.returncode == 2
-    assert words in done.stderr
+    assert "takes a frozen dataclass 'Config'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (study / "outputs").exists()
 
 
 def test_an_unknown_file_or_key_is_one_line(study: Path) -> None:
-    wrong = run(study, "--local model.widht=x1_0")
-    assert (wrong.returncode, "Did you mean 'model.width'?" in wrong.stderr) == (2, True)
+    with pytest.raises(UserError, match=r"Did you mean 'model\.width'\?"):
+        read_sweep(study / "my_study.yaml", ["model.widht=x1_0"])
     (study / "my_study.py").unlink()
-    gone = run(study, "--local")
-    assert gone.returncode == 2
-    assert "my_study.py: cannot be read: No such file" in gone.stderr
+    with pytest.raises(UserError, match=r"my_study\.py: cannot be read: No such file"):
+        read_sweep(study / "my_study.yaml")
 
 
 def test_an_error_in_training_names_its_line(study: Path) -> None:

@@ -151,6 +151,7 @@ def test_a_cancelled_job_does_not_come_back(site: Site) -> None:
     assert field(job, "Restarts") == "0"
 
 
+@pytest.mark.alone
 def test_preemption_requeues_once_and_changes_nothing(site: Site) -> None:
     site.submit()
     wait_until(lambda: site.epoch() > 3)

@@ -12,7 +12,7 @@ from hw5hpc.engine.loop import Watch, train
 from hw5hpc.experiments import EXPERIMENTS, rebuild
 from hw5hpc.experiments.config import ExperimentConfig
 from hw5hpc.experiments.contract import Experiment, Weights
-from hw5hpc.report.names import LABELS
+from hw5hpc.report.columns import COLUMNS
 from hw5hpc.store import Outputs, State
 from hw5hpc.sweep.point import flatten, run_id
 
@@ -62,7 +62,7 @@ def test_it_trains_to_the_end_and_has_its_headline(name: str, tmp_path: Path) ->
     assert EXPERIMENTS[name].headline in outcome.metrics
     ends = ("real_", "noise_")
     measured = {name for name in outcome.metrics if not name.startswith(ends)}
-    assert measured - {"epoch", "step"} <= LABELS.keys()
+    assert measured - {"epoch", "step"} <= COLUMNS.keys()
 
 
 def leaves(tree: Any) -> list[Any]:

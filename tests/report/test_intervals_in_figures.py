@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from hw5hpc.report import looks, page
 from hw5hpc.report.aggregate import aggregate
 from hw5hpc.report.collect import collect
+from hw5hpc.report.columns import possible
 from hw5hpc.report.figures import FIGURES, NothingToDraw
-from hw5hpc.report.ranges import possible
 from hw5hpc.report.statistics import ANYWHERE
 from hw5hpc.report.summary import means_table, metrics, summarise
 from hw5hpc.report.tables import Tables
@@ -128,7 +128,8 @@ def test_a_setting_with_fewer_seeds_is_flagged_in_page_and_table(fake: Any) -> N
 
 
 def test_looks_within_epochs_put_the_curves_on_steps(fake: Any) -> None:
-    made = fake("unroll_depth", grid={"gan.unroll_steps": [0, 5], "seed": [0, 1, 2]})
+    names = ["coverage_curves", "losses"]
+    made = fake("unroll_depth", grid={"gan.unroll_steps": [0, 5], "seed": [0, 1, 2]}, report=names)
     before = collect(made.outputs, made.folder)
     row = made.run(0).metrics()[0]
     made.run(0).add_metrics({**row, "step": row["step"] + 100})
@@ -136,11 +137,11 @@ def test_looks_within_epochs_put_the_curves_on_steps(fake: Any) -> None:
     made.run(0).set_result({key: value for key, value in result.items() if key != "files"})
     after = collect(made.outputs, made.folder)
     for tables, x in ((before, "epoch"), (after, "training step")):
-        for name in ("coverage_curves", "losses"):
+        for name in names:
             figure = FIGURES[name].draw(tables)
             assert figure.axes[0].get_xlabel() == x
             assert "along training" in figure.get_suptitle()
-    assert aggregate(made.outputs, made.folder).figures
+    assert list(aggregate(made.outputs, made.folder).figures) == names
 
 
 def test_training_times_of_several_devices_are_not_drawn_on_one_axis(fake: Any) -> None:

@@ -67,7 +67,7 @@ def test_damaged_folders_end_in_tables(fake: Any, seed: int) -> None:
 
 
 def test_a_result_of_an_older_format_is_named(fake: Any) -> None:
-    made = fake("ring_unroll", grid=SMALL)
+    made = fake("ring_unroll", grid=SMALL, report=["losses"])
     path = made.run(0).path / "result.json"
     files.write_json(path, {**json.loads(path.read_text()), "format": 0})
     config = made.run(1).path / "config.yaml"

@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from hw5hpc.errors import UserError
-from hw5hpc.report import names, style
+from hw5hpc.report import style
 from hw5hpc.report.aggregate import aggregate
 from hw5hpc.report.claims import judge
 from hw5hpc.report.collect import collect
+from hw5hpc.report.columns import COLUMNS, Column, label
 from hw5hpc.report.figures import FIGURES, NothingToDraw, check_names, drawable
 from hw5hpc.report.figures.filters import stretch
 from hw5hpc.report.statistics import estimate, welch
@@ -89,7 +90,7 @@ def test_no_figure_breaks_on_a_sweep_that_has_not_begun(fake: Any, sweep: str) -
 
 
 def test_the_drawn_line_is_the_mean_of_the_csv(fake: Any) -> None:
-    made = fake("unroll_depth")
+    made = fake("unroll_depth", report=["losses"])
     aggregate(made.outputs, made.folder)
     rows = pd.read_csv(made.folder.report / "curves.csv")
     wanted = rows[rows["gan.unroll_steps"] == 5].groupby("epoch")["generator_loss"].mean()
@@ -99,7 +100,7 @@ def test_the_drawn_line_is_the_mean_of_the_csv(fake: Any) -> None:
 
 
 def test_every_run_is_a_row_whatever_became_of_it(fake: Any) -> None:
-    made = fake("unroll_depth")
+    made = fake("unroll_depth", report=["losses"])
     shutil.rmtree(made.run(0).path)
     (made.run(1).path / "result.json").write_text("{")
     made.run(2).set_status(Status(state=State.NEW).to(State.FAILED, reason="no memory"))
@@ -117,7 +118,7 @@ def test_every_run_is_a_row_whatever_became_of_it(fake: Any) -> None:
 
 
 def test_text_from_files_is_escaped(fake: Any) -> None:
-    made = fake("unroll_depth")
+    made = fake("unroll_depth", report=["losses"])
     evil = "<script>alert('x')</script>"
     (made.run(0).path / "result.json").unlink()
     made.run(0).set_status(Status(state=State.NEW).to(State.FAILED, reason=evil))
@@ -147,7 +148,7 @@ def test_titles_and_legends_stay_inside_the_figure(fake: Any, sweep: str) -> Non
 
 
 def test_a_long_legend_shrinks_to_fit(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(names.LABELS, "optim.lr", "a key whose name takes a whole line " * 3)
+    monkeypatch.setitem(COLUMNS, "optim.lr", Column("a key whose name takes a whole line " * 3))
     figure = FIGURES["test_accuracy"].draw(
         tables_of(fake, "learning_rate", grid={"optim.lr": [1e-4, 1e-3]})
     )
@@ -286,7 +287,7 @@ def test_a_figure_that_lacks_a_column_says_which(fake: Any) -> None:
 def test_both_ends_of_a_scale_stand_where_real_images_and_noise_do(fake: Any, name: str) -> None:
     tables = tables_of(fake, "unroll_depth")
     for axes in [one for one in FIGURES[name].draw(tables).axes if one.get_visible()]:
-        column = next(k for k, words in names.LABELS.items() if words == axes.get_ylabel())
+        column = next(k for k, row in COLUMNS.items() if row.label == axes.get_ylabel())
         for end in ("real", "noise"):
             (word,) = [text for text in axes.texts if text.get_text() == end]
             expected = tables.results[f"{end}_{column}"].mean()
@@ -307,15 +308,16 @@ def test_the_means_end_with_real_images_and_noise(fake: Any) -> None:
     tables = tables_of(fake, "unroll_depth", grid={"seed": [0, 1]})
     header, rows = means_table(tables)
     assert [row[0] for row in rows[4:]] == ["real images", "noise images"]
-    assert rows[4][header.index(names.label("recall"))] == "0.86"
-    assert rows[5][header.index(names.label("recall"))] == "0.05"
-    assert rows[4][header.index(names.label("generator_loss"))] == "—"
+    assert rows[4][header.index(label("recall"))] == "0.86"
+    assert rows[5][header.index(label("recall"))] == "0.05"
+    assert rows[4][header.index(label("generator_loss"))] == "—"
     assert not any(name.startswith(("real_", "noise_")) for name in header)
     assert len(means_table(tables_of(fake, "ring_unroll"))[1]) == 4
 
 
 def test_runs_of_one_sweep_on_data_of_different_content_are_named(fake: Any) -> None:
-    made = fake("unroll_depth", grid={"gan.unroll_steps": [0, 5], "seed": [0, 1]})
+    grid = {"gan.unroll_steps": [0, 5], "seed": [0, 1]}
+    made = fake("unroll_depth", grid=grid, report=["losses"])
     runs = [made.outputs.run(run) for run in made.folder.load()["runs"]]
     for run, content in zip(runs, ("a" * 64, "a" * 64, "a" * 64, "b" * 64), strict=True):
         run.set_provenance({**run.provenance(), "data_sha256": content})

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hw5hpc.experiments import EXPERIMENTS, headline_of
-from hw5hpc.report.names import LABELS
+from hw5hpc.report.columns import COLUMNS
 from hw5hpc.store import Outputs, RunFolder
 from hw5hpc.store.metric_names import NOW
 
@@ -36,5 +36,5 @@ def test_a_sweep_of_before_has_its_headline() -> None:
 
 @pytest.mark.parametrize("first", NOW)
 def test_a_name_of_before_leads_to_one_with_a_label(first: str) -> None:
-    assert NOW[first] in LABELS
-    assert first not in LABELS
+    assert NOW[first] in COLUMNS
+    assert first not in COLUMNS

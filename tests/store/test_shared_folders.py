@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SWEEP = """
 experiment: ring
 config: {train.epochs: 1, train.batch_size: 16, ring.steps_per_epoch: 2, ring.samples: 64}
+report: [losses]
 """
 Write = Callable[[Outputs, RunFolder], object]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from hw5hpc.report.claims import words
 from hw5hpc.report.claims.compare import Side, compare, pairs, side
 from hw5hpc.report.claims.verdict import Ruling, Verdict, ruled
-from hw5hpc.report.ranges import possible
+from hw5hpc.report.columns import possible
 from hw5hpc.report.tables import Tables
 
 KEY = "model.batch_norm"

@@ -9,8 +9,8 @@ import pandas as pd
 from hw5hpc.report import looks
 from hw5hpc.report.claims.compare import compare, side, told
 from hw5hpc.report.claims.verdict import FAILS, HOLDS, OPEN, Ruling, every_run, too_few
+from hw5hpc.report.columns import possible
 from hw5hpc.report.histograms import last_shares
-from hw5hpc.report.ranges import possible
 from hw5hpc.report.statistics import (
     FEWEST,
     Range,

@@ -17,7 +17,7 @@ from hw5hpc.report.claims.compare import (
     told,
 )
 from hw5hpc.report.claims.verdict import FAILS, HOLDS, OPEN, Ruling, Verdict, ruled, too_few
-from hw5hpc.report.ranges import possible
+from hw5hpc.report.columns import possible
 from hw5hpc.report.statistics import FEWEST, estimate, spread
 from hw5hpc.report.tables import Tables
 

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hw5hpc.report import drawing, names, statistics, style
+from hw5hpc.report.columns import SHARE
 from hw5hpc.report.figures import FigureEntry, NothingToDraw
-from hw5hpc.report.ranges import SHARE
 from hw5hpc.report.tables import Tables, settings_of
 
 KEY = "optim.lr"

@@ -1,11 +1,9 @@
 """Draw measures of the samples after the last epoch, each between the two ends of its scale."""
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from hw5hpc.report import drawing, style
 from hw5hpc.report.figures import FigureEntry
-from hw5hpc.report.ranges import possible
 from hw5hpc.report.tables import Tables
 
 ACROSS = 4
@@ -19,9 +17,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
     for one, column in zip(axes.flat, entry.needs, strict=False):
         drawing.spots(one, tables, column, drawing.final(tables, column))
         drawing.scale_ends(one, tables, column)
-        high = possible(tables, column)[1]
-        top = high if np.isfinite(high) else one.get_ylim()[1]
-        one.set_ylim(-0.03 * top, 1.05 * top)
+        drawing.whole_range(one, tables, column)
     for spare in axes.flat[len(entry.needs) :]:
         spare.set_visible(False)
     style.legend(figure, axes[0, -1])

@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 from hw5hpc.report import drawing, looks, style
 from hw5hpc.report.drawing import TIME
 from hw5hpc.report.figures import FigureEntry
-from hw5hpc.report.ranges import possible
 from hw5hpc.report.tables import Tables
 
 
@@ -19,8 +18,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
     for row, x in zip(axes, xs, strict=True):
         for one, column in zip(row, columns, strict=True):
             drawing.curves(one, tables, column, x)
-            high = possible(tables, column)[1]
-            one.set_ylim(0, 1.05 * high if np.isfinite(high) else None)
+            drawing.whole_range(one, tables, column)
     style.legend(figure, axes[0, 0])
     return style.finish(figure, tables, entry.title)
 

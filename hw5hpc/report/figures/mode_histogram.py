@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hw5hpc.report import names, statistics, style
+from hw5hpc.report.columns import SHARE, label
 from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.histograms import Shares, last_shares
-from hw5hpc.report.ranges import SHARE
 from hw5hpc.report.tables import Setting, Tables
 
 LIMIT = 12
@@ -72,7 +72,7 @@ def _ticks(axes: NDArray[Any], tables: Tables, classes: int, drawn: int) -> None
                        rotation_mode="anchor")  # fmt: skip
         one.spines[["top", "right"]].set_visible(False)
         if index % axes.shape[1] == 0:
-            one.set_ylabel(names.label("share"))
+            one.set_ylabel(label("share"))
         if index + axes.shape[1] >= drawn:
             one.set_xlabel("class as the classifier labels it")
             one.tick_params("x", labelbottom=True)
