@@ -1,5 +1,6 @@
 """Run a command line's main function: a user's mistake becomes one line and exit status 2."""
 
+import argparse
 import errno
 import io
 import os
@@ -18,6 +19,27 @@ DISK_TROUBLE = (
 )  # fmt: skip
 # Set, it lets a team's umask decide who else may write.
 SHARED = "HW5HPC_SHARED"
+
+
+def parser(description: str | None, epilog: str) -> argparse.ArgumentParser:
+    """Return a parser that shows its examples as they are written."""
+    return argparse.ArgumentParser(
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_places(made: argparse.ArgumentParser) -> None:
+    """Add --cluster and --out, which mean the same in every command."""
+    made.add_argument(
+        "--cluster", metavar="NAME", help="the profile slurm/NAME.yaml, whose Slurm and output "
+        "folder are meant (default: the one that sent the sweep)"
+    )  # fmt: skip
+    made.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="the output folder (default: $HW5HPC_OUT, the profile's 'out', or outputs/)",
+    )  # fmt: skip
 
 
 def guard(main: Callable[[], int]) -> int:

@@ -1,16 +1,16 @@
 """Show where every point of a sweep stands: state, epoch, time left, last metric, reason, log."""
 
-import argparse
 import json
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rich.console import Console
 
-from hw5hpc.cluster import folders, follow
-from hw5hpc.console import DONE, RUN_FAILED, guard
+from hw5hpc.cluster import asking, follow
+from hw5hpc.console import DONE, RUN_FAILED, add_places, guard, parser
 from hw5hpc.store import State
 from hw5hpc.store.files import valid
 
@@ -23,23 +23,20 @@ exit status: 0 no run failed, 1 a run failed, 2 the input is wrong
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> ArgumentParser:
+    made = parser(__doc__, EPILOG)
     add = made.add_argument
     add("sweep", help="the sweep's file, name or folder")
     add("--watch", action="store_true", help="refresh until every point has ended")
     add("--json", action="store_true", help="print a JSON list instead of a table")
     add("--failed", action="store_true", help="only failed, lost and diverged points")
-    add("--cluster", metavar="NAME", help="the profile slurm/NAME.yaml, to ask its Slurm")
-    add("--out", type=Path, default=Path("outputs"), metavar="DIR", help="default: outputs/")
+    add_places(made)
     return made
 
 
 def main() -> int:
-    args = parser().parse_args()
-    outputs, folder = folders.find(args.out, args.sweep)
+    args = arguments().parse_args()
+    outputs, folder = asking.find(args.out, args.sweep, args.cluster)
     rows = follow.look(outputs, folder, args.cluster, only_bad=args.failed, watch=args.watch)
     if args.json:
         print(json.dumps(valid([row.as_dict() for row in rows]), indent=2))

@@ -11,7 +11,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hw5hpc.cluster import local
+from hw5hpc.cluster import folders, local
 from hw5hpc.cluster import profile as profiles
 from hw5hpc.cluster.data import located
 from hw5hpc.cluster.profile import Profile
@@ -25,7 +25,7 @@ from hw5hpc.tracking.words import merge
 
 EPILOG = """\
 examples:
-  python jobs/submit.py sweeps/unroll_depth.yaml                  to Slurm, then the report
+  python jobs/submit.py unroll_depth                              to Slurm, then the report
   python jobs/submit.py sweeps/unroll_depth.yaml --debug          shortened, on this machine
   python jobs/submit.py sweeps/unroll_depth.yaml --dry-run        the plan and the sbatch script
   python jobs/submit.py sweeps/unroll_depth.yaml seed=[0,1] train.epochs=10
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = made.add_argument
-    add("sweep", type=Path, help="the sweep file, such as sweeps/unroll_depth.yaml")
+    add("sweep", type=Path, help="the sweep file, or the bare name of one in sweeps/")
     add("overrides", nargs="*", metavar="key=value", help="override or replace a key of the file")
     where = made.add_mutually_exclusive_group()
     where.add_argument("--debug", action="store_true", help="run here, shortened by 'debug:'")
@@ -65,7 +65,8 @@ def parser() -> argparse.ArgumentParser:
         "a setting that has N or more keeps what it has")  # fmt: skip
     add("--name", help="the sweep's name and folder (default: the file's, and what overrides "
         "change); --debug adds _debug")  # fmt: skip
-    add("--out", type=Path, default=Path("outputs"), metavar="DIR", help="default: outputs/")
+    add("--out", type=Path, metavar="DIR", help="the output folder (default: $HW5HPC_OUT, the "
+        "profile's 'out', or outputs/)")  # fmt: skip
     return made
 
 
@@ -77,19 +78,20 @@ def main() -> int:
         if here and not args.dry_run:
             local.join()
         return DONE
-    sweep = read_sweep(args.sweep, args.overrides, args.debug, args.seeds, args.name)
+    file = folders.file_of(args.sweep)
+    sweep = read_sweep(file, args.overrides, args.debug, args.seeds, args.name)
     sweep = located(sweep)
-    check_names(sweep.report, str(args.sweep))
+    check_names(sweep.report, str(file))
     words = dict(sweep.cluster_words)
     if args.max_parallel is not None:
         words["max_parallel"] = args.max_parallel
     name = args.cluster or profiles.default_name()
-    profile = profiles.load(name, sweep.cluster, args.sweep, words=words)
+    profile = profiles.load(name, sweep.cluster, file, words=words)
     sweep = dataclasses.replace(sweep, wandb=mirror(sweep, profile))
-    out = "" if args.out == Path("outputs") else f" --out {shlex.quote(str(args.out))}"
+    out = f" --out {shlex.quote(str(args.out))}" if args.out else ""
     out += f" --cluster {args.cluster}" if args.cluster else ""
     request = Request(
-        sweep, profile, Outputs(args.out), f"{sweep.name}{out}",
+        sweep, profile, Outputs(folders.out(args.out, lambda: profile)), f"{sweep.name}{out}",
         here=here, dry_run=args.dry_run, wait=args.wait,
         retry_failed=args.retry_failed, force=args.force,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from hw5hpc.text import safe
 from hw5hpc.tracking.words import CHOSEN
 
 # What of a profile a plan shows, and of its defaults.
-ASKED = [key for key in KEYS if key not in ("setup", "slurm_conf", "wandb")]
+ASKED = [key for key in KEYS if key not in ("setup", "slurm_conf", "wandb", "out")]
 DEFAULTS = ("time", "mem_gb", "cpus_per_task", "gpus_per_node", "nodes")
 
 
@@ -132,7 +132,7 @@ def next_steps(arrays: Sequence[str], report: str, status_words: str, index: Pat
         [
             f"submitted: {' '.join(arrays)}" + (f", then the report: {report}" if report else ""),
             f"  watch:   python jobs/status.py {status_words} --watch",
-            f"  cancel:  scancel {' '.join([*arrays, report]).strip()}",
+            f"  cancel:  python jobs/cancel.py {status_words}",
             f"  report:  {make}",
         ]
     )

@@ -5,14 +5,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from hw5hpc.errors import UserError
+from hw5hpc.cluster.asking import jobs_if_any
 from hw5hpc.experiments import headline_of
 from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.node.standing import JobWords, checked, keep
@@ -26,6 +25,7 @@ ORDER = (
     State.INTERRUPTED,
     State.NEW,
     State.LOST,
+    State.CANCELLED,
     State.DIVERGED,
     State.FAILED,
 )
@@ -89,7 +89,7 @@ def look(
     The Slurm of the profile `cluster` (None: the default) is asked, where it can be. `only_bad`
     leaves failed, lost and diverged points.
     """
-    jobs = _slurm_of(cluster, sweep.path)
+    jobs = jobs_if_any(cluster, sweep)
 
     def turn() -> Turn:
         rows = asked(outputs, sweep, jobs) if jobs else standings(outputs, sweep)
@@ -107,18 +107,6 @@ def asked(outputs: Outputs, sweep: SweepFolder, jobs: KnownJobs) -> list[Standin
     rows = standings(outputs, sweep, jobs.alive, jobs.words)
     keep(sweep, {outputs.run(row.run): row.status for row in rows})
     return rows
-
-
-def _slurm_of(cluster: str | None, sweep: Path) -> KnownJobs | None:
-    """Return what to ask Slurm with; where it cannot be asked, nothing is known."""
-    from hw5hpc.cluster import profile, slurm
-
-    try:
-        loaded = profile.load(cluster or profile.default_name(), {}, sweep)
-        slurm.require(loaded)
-    except UserError:
-        return None
-    return KnownJobs(loaded.ask_seconds)
 
 
 def _left(timing: list[dict[str, float]], status: Status) -> float | None:

@@ -96,9 +96,9 @@ def make(
 ) -> Plan:
     """Compare a sweep with what is on disk and in the queue.
 
-    Finished and running runs are left alone; new, lost and interrupted ones go out; failed ones
-    only with `retry_failed` (or when an earlier run was to blame, which is made anew or whole
-    again), finished ones again only with `force`, or when others need what is damaged. With
+    Finished and running runs are left alone; new, lost, cancelled and interrupted ones go out;
+    failed ones only with `retry_failed` (or when an earlier run was to blame, which is made anew or
+    whole again), finished ones again only with `force`, or when others need what is damaged. With
     `trust_unknown`, a job that is not known to be gone is taken to be at work.
 
     Raises:
@@ -185,7 +185,8 @@ def _inspect(
         found = life(run, job_alive)
         unknown = job if trust_unknown and found is Life.UNKNOWN else ""
         busy = found in (Life.HELD, Life.WAITING)
-        state = State.RUNNING if unknown or busy else State.LOST
+        ended = State.CANCELLED if run.cancelled() else State.LOST
+        state = State.RUNNING if unknown or busy else ended
     job = job if job and not state.done and job_alive(job) else ""
     made = state.done or (state is not State.RUNNING and run.checkpoint.exists())
     stale = made and run.provenance().get("code", code) != code
@@ -219,6 +220,8 @@ def _queue(run: RunFolder) -> None:
     One that was never begun is new until its job is known.
     """
     status = run.status()
+    if run.cancelled():
+        run.set_cancelled("")
     # Since the plan was made, somebody who plans without a lock (--local) may have begun it.
     if status.state is not State.NEW and not status.state.done and holder(run) is None:
         anew = {"reason": "", "crashes": 0, "crash_epoch": 0, "stops": 0}
@@ -251,6 +254,7 @@ def register(plan: Plan, outputs: Outputs) -> dict[str, Path]:
         "name": sweep.name,
         "base": sweep.base,
         "changes": list(sweep.changes),
+        "typed": list(sweep.typed),
         "path": str(sweep.path.absolute()),
         "experiment": sweep.experiment,
         "headline": find(sweep.experiment, sweep.own).headline,

@@ -170,6 +170,22 @@ def _check_shared_folder(profile: Profile, out: Path) -> None:
         raise SlurmError(f"--out {out}: a compute node does not see this folder; use a shared one")
 
 
+def end(jobs: Sequence[str]) -> None:
+    """Cancel jobs (`ID` or `ID_TASK`); those that have ended meanwhile are no trouble.
+
+    Raises:
+        SlurmError: Slurm refuses or does not answer.
+    """
+    tasks: dict[str, list[str]] = {}
+    for job in jobs:
+        array, _, task = job.partition("_")
+        tasks.setdefault(array, []).extend([task] if task else [])
+    words = [f"{job}_[{','.join(found)}]" if found else job for job, found in tasks.items()]
+    if words:
+        run(["scancel", "--quiet", *words])
+
+
 def cancel(jobs: Sequence[str]) -> None:
+    """Cancel what this submission has just sent; nothing more can be done where that fails."""
     if jobs:
         subprocess.run(["scancel", *jobs], capture_output=True, timeout=60, env=environment())

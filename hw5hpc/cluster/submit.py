@@ -62,7 +62,12 @@ def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
     report, problem = sender.send_report(_arrays([*first, *rest, *plan.waiting_for]))
     submission = Submission(first, rest, report, problem)
     record = dataclasses.asdict(submission) | {"time": time.time(), "code": code.name}
-    record |= {"id": sender.id, "user": sender.who.user, "cluster": sender.who.cluster}
+    record |= {
+        "profile": profile.name,
+        "id": sender.id,
+        "user": sender.who.user,
+        "cluster": sender.who.cluster,
+    }
     outputs.sweep(plan.sweep.name).add_submission(record)
     return submission
 

@@ -153,6 +153,18 @@ class RunFolder:
         job, *who = (_word(raw.get(key)) for key in ("job", "user", "cluster"))
         return Sent(job, *who) if job else Sent("")
 
+    def set_cancelled(self, reason: str) -> None:
+        """Note with the job sent last that somebody ended it, and why; '' takes that back."""
+        raw, _ = self._record("job.json")
+        raw = {key: value for key, value in raw.items() if key != "cancelled"}
+        noted = {"cancelled": reason} if reason else {}
+        files.write_json(self.path / "job.json", raw | noted)
+
+    def cancelled(self) -> str:
+        """Return why the job sent last was cancelled, '' when it was not."""
+        said = self._record("job.json")[0].get("cancelled")
+        return said if isinstance(said, str) else ""
+
     def add_metrics(self, row: Mapping[str, float]) -> None:
         files.append_json_line(self.metrics_path, dict(row))
 
