@@ -16,6 +16,7 @@ from hw5hpc.experiments.contract import Experiment
 from hw5hpc.node.code import running_code
 from hw5hpc.node.inputs import checked_config, digest, weights_of_prerequisites
 from hw5hpc.node.ledger import Ledger
+from hw5hpc.node.progress import Progress
 from hw5hpc.node.provenance import device_name, provenance, with_turns
 from hw5hpc.node.task import Task
 from hw5hpc.store import RunFolder, State
@@ -43,7 +44,8 @@ def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     run.set_provenance(with_turns(record, run.provenance()))
     tracker = Tracker(run, task.sweep)
     try:
-        outcome = train(training, run, device, _tracked(watch, tracker, ledger), ranks)
+        told = Progress(run.id, config.epochs, find(run.config()[0], task.own).headline)
+        outcome = train(training, run, device, _tracked(watch, tracker, ledger, told), ranks)
         state = _end(run, outcome, training, ledger, _where(device, ranks))
         # Last, as it may have to wait for W&B: the run's state is on disk by then.
         tracker.finish()
@@ -75,14 +77,16 @@ def _watch(task: Task, config: ExperimentConfig, ledger: Ledger, origin: dict[st
     )
 
 
-def _tracked(watch: Watch, tracker: Tracker, ledger: Ledger) -> Watch:
-    """Let each row go into the run's status, and from its files to W&B."""
+def _tracked(watch: Watch, tracker: Tracker, ledger: Ledger, told: Progress) -> Watch:
+    """Let each row go into the run's status and the log, and from its files to W&B."""
 
     def row(metrics: dict[str, float], arrays: dict[str, NDArray[Any]]) -> None:
         ledger.progressed(int(metrics["epoch"]), metrics, now=True)
+        told.row(metrics)
 
     def progress(epoch: int, step: int, metrics: dict[str, float]) -> None:
         watch.progress(epoch, step, metrics)
+        told.stepped()
         tracker.update()
 
     return dataclasses.replace(watch, row=row, progress=progress)

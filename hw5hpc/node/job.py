@@ -15,6 +15,7 @@ from hw5hpc.errors import UserError
 from hw5hpc.node import deaths, requeue
 from hw5hpc.node.code import own_file
 from hw5hpc.node.known_jobs import KnownJobs
+from hw5hpc.node.progress import to_stdout
 from hw5hpc.node.retry import Budget
 from hw5hpc.node.standing import note
 from hw5hpc.node.stop import StopFlag
@@ -47,6 +48,7 @@ class TrainingJob:
         from hw5hpc.node.worker import DeviceBroken
         from hw5hpc.team.team import TeamBroken
 
+        to_stdout()
         environment = submitit.JobEnvironment()
         stop = StopFlag()
         warning, job = environment._usr_sig(), environment.job_id
