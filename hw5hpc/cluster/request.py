@@ -60,7 +60,7 @@ class Request:
             jobs.alive if jobs else _not_asked,
             self.retry_failed,
             self.force,
-            trust_unknown=jobs is not None,
+            trust_unknown=jobs is not None or (self.dry_run and not self.here),
         )
 
 
@@ -81,11 +81,13 @@ def carry_out(request: Request, say: Say) -> bool:
 
 def _train_here(request: Request, say: Say) -> bool:
     from hw5hpc.cluster.data import check as check_data
+    from hw5hpc.cluster.data import check_found
 
     request.outputs.check_writable()
     plan = request.plan()
     say(describe_plan(plan))
     if request.dry_run:
+        check_found(plan)
         return True
     planning.check_waits(plan, for_jobs=False)
     for line in check_data(plan, request.outputs):
@@ -98,11 +100,11 @@ def _send_to_slurm(request: Request, say: Say) -> bool:
     from hw5hpc.cluster import slurm
     from hw5hpc.cluster.data import check as check_data
 
-    slurm.require(request.profile)
     slurm.check_folder(request.outputs.root)
-    jobs = KnownJobs(request.profile.ask_seconds)
     if request.dry_run:
-        return _preview(request, jobs, say)
+        return _preview(request, say)
+    slurm.require(request.profile)
+    jobs = KnownJobs(request.profile.ask_seconds)
     plan = request.plan(jobs)
     other_data = check_data(plan, request.outputs)
     request.outputs.check_writable()
@@ -119,14 +121,47 @@ def _send_to_slurm(request: Request, say: Say) -> bool:
     return _wait(request, jobs, say) if request.wait else True
 
 
-def _preview(request: Request, jobs: KnownJobs, say: Say) -> bool:
-    from hw5hpc.cluster import submit
+def _preview(request: Request, say: Say) -> bool:
+    """Show what would be sent, on a machine without Slurm, too; all that can be known is checked.
 
+    Raises:
+        UserError: Slurm would refuse it, or data that are needed are not here.
+    """
+    from hw5hpc.cluster import slurm, submit
+
+    try:
+        slurm.require(request.profile)
+    except slurm.SlurmError as error:
+        jobs, trouble = None, str(error).partition(";")[0]
+    else:
+        jobs, trouble = KnownJobs(request.profile.ask_seconds), ""
     plan = request.plan(jobs)
-    planning.check_waits(plan, for_jobs=True)
+    for warning in _check_preview(request, plan, bool(jobs)):
+        say(f"warning: {warning}")
     say(describe_plan(plan, request.profile))
+    if trouble:
+        say(
+            f"  {trouble}: whether the partition and the account exist is not known, nor whether "
+            "jobs sent before still wait or run"
+        )
     say("\n".join(submit.scripts(plan, request.profile, request.outputs)))
     return True
+
+
+def _check_preview(request: Request, plan: Plan, asked: bool) -> list[str]:
+    """Return warnings; data that are not on a machine without Slurm may be on the cluster."""
+    from hw5hpc.cluster import slurm
+    from hw5hpc.cluster.data import check_found
+
+    if asked:
+        planning.check_waits(plan, for_jobs=True)
+        check_found(plan)
+        return slurm.preflight(request.profile, None, bool(plan.first)) if not plan.empty else []
+    try:
+        check_found(plan)
+    except UserError as error:
+        return [f"on this machine {error}"]
+    return []
 
 
 def _send(request: Request, jobs: KnownJobs, say: Say) -> Plan:

@@ -40,6 +40,11 @@ class Executor(submitit.SlurmExecutor):
         # squeue --name takes a list with commas, which sweeps have in their names.
         self.base_name, self.options = name.replace(",", "+"), profile.options()
 
+    @classmethod
+    def affinity(cls) -> int:
+        """Be usable without Slurm, too: a dry run on a laptop shows the script."""
+        return 2
+
     def text(self, tasks: int, job_name: str) -> str:
         """Return the batch script for so many tasks, an array where they are several."""
         array = {"map_count": tasks} if tasks > 1 else {}

@@ -112,10 +112,11 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def preflight(profile: Profile, out: Path, prerequisites: bool = False) -> list[str]:
+def preflight(profile: Profile, out: Path | None, prerequisites: bool = False) -> list[str]:
     """Ask Slurm, before anything is sent, whether it would take such jobs; return warnings.
 
-    A report job that it would refuse is one; `prerequisites` tries theirs, too.
+    A report job that it would refuse is one; `prerequisites` tries theirs, too. Without `out`
+    nothing is tried on a node, and so nothing is written.
 
     Raises:
         SlurmError: sbatch refuses the resources (its own words), or a node does not see `out`.
@@ -123,7 +124,8 @@ def preflight(profile: Profile, out: Path, prerequisites: bool = False) -> list[
     _try(profile.options())
     if prerequisites and profile.prerequisites:
         _try(profile.for_prerequisites().options(), "of the prerequisites: ")
-    _check_shared_folder(profile, out)
+    if out is not None:
+        _check_shared_folder(profile, out)
     try:
         _try(profile.for_report().options())
     except SlurmError as error:

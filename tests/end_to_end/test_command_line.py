@@ -43,6 +43,7 @@ def sweep(tmp_path: Path) -> Path:
     return path
 
 
+SCRIPTS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
 BAD_FILES = {
     "broken": ("experiment: [gan", "broken YAML"),
     "unknown_key": ("experiment: gan\nconfig: {gan.unrol_steps: 1}", "Did you mean"),
@@ -111,6 +112,34 @@ def test_without_slurm_it_says_what_to_do(sweep: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_needs_no_slurm_and_says_what_it_does_not_know(
+    sweep: Path, tmp_path: Path
+) -> None:
+    words = ["--dry-run", "--out", tmp_path / "out", "--cluster", "example_gpu_cluster"]
+    done = submit(sweep, *words, PATH="/nonexistent")
+    assert done.returncode == 0, done.stderr
+    assert "sweep tiny: 2 points (gan)" in done.stdout
+    assert "no Slurm on this machine: sbatch was not found: whether the partition" in done.stdout
+    assert "#SBATCH --partition=gpu" in done.stdout
+    assert "warning" not in done.stdout
+    sweep.write_text(SWEEP.replace("{name: synthetic,", "{name: cifar10, root: /nowhere,"))
+    absent = submit(sweep, *words, PATH="/nonexistent")
+    assert absent.returncode == 0
+    assert "warning: on this machine data.name 'cifar10' was not found in /nowhere" in absent.stdout
+    assert submit(sweep, "--local", *words[:3]).returncode == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_bare_names_are_found_and_misspelt_ones_get_the_list(tmp_path: Path) -> None:
+    done = submit("softmax_shift", "--local", "--dry-run", HW5HPC_OUT=str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "sweep softmax_shift: 68 points" in done.stdout
+    wrong = submit("softmax_shft", "--local", "--dry-run")
+    assert wrong.returncode == 2
+    assert "sweeps/ has batch_norm, " in wrong.stderr
+    assert wrong.stderr.endswith("Did you mean 'softmax_shift'?\n")
+
+
 def test_an_unwritable_output_folder(sweep: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = submit(sweep, "--local", "--out", tmp_path / "file" / "out")
@@ -119,7 +148,7 @@ def test_an_unwritable_output_folder(sweep: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("script", ["submit", "status", "aggregate", "sync", "fetch_data"])
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_help_teaches_and_loads_no_torch(script: str) -> None:
     done = run("-X", "importtime", f"jobs/{script}.py", "--help")
     assert done.returncode == 0
