@@ -35,7 +35,7 @@ def arguments() -> ArgumentParser:
 def main() -> int:
     args = arguments().parse_args()
     outputs = Outputs(asking.out_folder(args.out, args.cluster))
-    found = listing.rows(outputs, asking.jobs_if_any(args.cluster))
+    found = listing.rows(outputs, asking.jobs_if_any(args.cluster, asking.newest(outputs)))
     if args.json:
         print(json.dumps(valid([row.as_dict() for row in found]), indent=2))
     elif found:

@@ -37,6 +37,13 @@ def find(given: Path | None, word: str, cluster: str | None = None) -> tuple[Out
     return folders.find(out_folder(given, cluster), word)
 
 
+def newest(outputs: Outputs) -> SweepFolder | None:
+    """Return the sweep that was submitted last: its Slurm is asked about all of them."""
+    sent = {sweep: sweep.submissions()[-1:] for sweep in outputs.sweeps()}
+    times = {sweep: float(rows[0].get("time", 0.0)) for sweep, rows in sent.items() if rows}
+    return max(times, key=lambda sweep: times[sweep]) if times else None
+
+
 def jobs_of(cluster: str | None, sweep: SweepFolder | None = None) -> KnownJobs:
     """Return what to ask Slurm with.
 

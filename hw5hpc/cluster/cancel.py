@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from hw5hpc.cluster import folders, slurm
 from hw5hpc.cluster.points import pick
+from hw5hpc.cluster.recorded import needs, run_ids
 from hw5hpc.errors import UserError, unknown
-from hw5hpc.experiments import rebuild
 from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.node.standing import GOING, checked
-from hw5hpc.store import Life, Outputs, RunFolder, State, StoreError, SweepFolder, holder, life
-from hw5hpc.sweep import run_id
+from hw5hpc.store import Life, Outputs, RunFolder, State, SweepFolder, holder, life
 
 # A run that is told to stop saves first; after that it is Slurm that ends it.
 WAIT_SECONDS = 120.0
@@ -102,29 +101,13 @@ def _own_prerequisites(
     outputs: Outputs, sweep: SweepFolder, runs: Sequence[RunFolder]
 ) -> list[RunFolder]:
     """Return the runs at work that these need, but for those that another sweep waits for."""
-    needed = {name for run in runs for name in _needs(run)}
+    needed = {name for run in runs for name in needs(run)}
     going = {name for name in needed if outputs.run(name).status().state in GOING}
     others = [other for other in outputs.sweeps() if other.name != sweep.name] if going else []
-    for run in (outputs.run(name) for other in others for name in _run_ids(other)):
+    for run in (outputs.run(name) for other in others for name in run_ids(other)):
         if run.status().state in GOING:
-            going -= _needs(run)
+            going -= needs(run)
     return [outputs.run(name) for name in sorted(going)]
-
-
-def _run_ids(sweep: SweepFolder) -> list[str]:
-    try:
-        return [str(name) for name in sweep.load().get("runs", [])]
-    except StoreError:
-        return []
-
-
-def _needs(run: RunFolder) -> set[str]:
-    try:
-        wanted = rebuild(*run.config()).prerequisites().values()
-    except (UserError, ValueError):
-        # Damaged, or of the user's own making: it is found by no other run.
-        return set()
-    return {run_id(*other) for other in wanted}
 
 
 def _end(

@@ -197,11 +197,16 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Remove what only a run at work needs; for a run that has its result and no holder."""
+        for path in self.passing():
+            files.discard(path)
+
+    def passing(self) -> list[Path]:
+        """Return the files that only a run at work needs."""
+        found: list[Path] = []
         for folder in (self.path, self.artifacts):
             with contextlib.suppress(OSError):
-                for path in folder.iterdir():
-                    if PASSING.fullmatch(path.name):
-                        files.discard(path)
+                found += [path for path in folder.iterdir() if PASSING.fullmatch(path.name)]
+        return found
 
     def metrics_size(self) -> int:
         """Return the length of metrics.jsonl in bytes, as a checkpoint remembers it."""
