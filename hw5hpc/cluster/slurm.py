@@ -95,6 +95,12 @@ def max_array_size() -> int:
     return 1001
 
 
+def hosts(partition: str, most: int = 2) -> list[str]:
+    """Return the names of some nodes of a partition."""
+    shown = run(["sinfo", "--noheader", "--Node", f"--partition={partition}", "--format=%N"])
+    return list(dict.fromkeys(shown.split()))[:most]
+
+
 def check_folder(folder: Path) -> None:
     """Refuse a folder whose name Slurm would not write logs under as it stands.
 
