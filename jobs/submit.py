@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import os
+import re
 import shlex
 import sys
 from functools import partial
@@ -30,12 +31,15 @@ examples:
   python jobs/submit.py sweeps/unroll_depth.yaml --dry-run        the plan and the sbatch script
   python jobs/submit.py sweeps/unroll_depth.yaml seed=[0,1] train.epochs=10
   python jobs/submit.py sweeps/unroll_depth.yaml --seeds 10       more seeds for every setting
+  python jobs/submit.py unroll_depth --retry-failed=memory cluster.mem_gb=64
   torchrun --nproc-per-node 2 -- jobs/submit.py sweeps/unroll_depth.yaml --local
 
 Submitting twice is safe: finished runs are reused and running ones are left alone. Overrides that
 change points make a sweep of their own, named in the plan: unroll_depth-epochs=10-seed=0,1.
 exit status: 0 done, 1 a run failed or was lost, 2 the input is wrong (nothing was submitted)
 """
+# argparse would take the word after an option whose value may be left out.
+RETRY = re.compile(r"^--retry-failed=")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,7 +60,9 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="follow until the report is there; status 1 unless every run is done",
     )
-    add("--retry-failed", action="store_true", help="send failed runs again")
+    add("--retry-failed", action="store_true", help="send failed runs again; --retry-failed=CAUSE "
+        "those of one cause, as jobs/status.py SWEEP --failed names it")  # fmt: skip
+    add("--retry-cause", metavar="CAUSE", help=argparse.SUPPRESS)
     add("--force", action="store_true", help="run finished ones again; old folders are moved aside")
     add("--max-parallel", type=partial(whole_number, "--max-parallel"), metavar="N",
         help="at most N array tasks at a time")  # fmt: skip
@@ -71,7 +77,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    args = parser().parse_intermixed_args()
+    args = parser().parse_intermixed_args(
+        [RETRY.sub("--retry-cause=", word) for word in sys.argv[1:]]
+    )
     here = args.debug or args.local
     if os.environ.get("RANK", "0") != "0" and "LOCAL_RANK" in os.environ:
         # One of torchrun's: it trains what the first one plans, and says nothing.
@@ -93,7 +101,7 @@ def main() -> int:
     request = Request(
         sweep, profile, Outputs(folders.out(args.out, lambda: profile)), f"{sweep.name}{out}",
         here=here, dry_run=args.dry_run, wait=args.wait,
-        retry_failed=args.retry_failed, force=args.force,
+        retry_failed=args.retry_cause or args.retry_failed, force=args.force,
     )  # fmt: skip
     return DONE if carry_out(request, print) else RUN_FAILED
 

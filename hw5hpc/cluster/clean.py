@@ -19,7 +19,6 @@ JOB_FILES = (
     re.compile(r"(\d+(?:_\d+)?)_(?:submitted\.pkl|deaths\.jsonl|submission\.sh)"),
 )
 REPLACED = re.compile(r"([\w.-]+)-\d+")
-SET_ASIDE = ("checkpoint.damaged-*", "checkpoint.unfit-*", "*.damaged-*")
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,7 @@ def _passing(folder: Folder) -> Iterator[Path]:
 def _set_aside(folder: Folder) -> Iterator[Path]:
     for run in folder.runs:
         if folder.idle(run):
-            for pattern in SET_ASIDE:
-                yield from run.path.glob(pattern)
+            yield from run.set_aside()
 
 
 def _strays(folder: Folder) -> Iterator[Path]:

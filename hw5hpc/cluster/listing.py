@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from hw5hpc.cluster.follow import ORDER
+from hw5hpc.cluster.standings import ORDER
 from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.node.standing import checked
 from hw5hpc.store import Outputs, State, StoreError, SweepFolder

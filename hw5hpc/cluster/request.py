@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hw5hpc.cluster import local
+from hw5hpc.cluster import causes, local
 from hw5hpc.cluster import plan as planning
 from hw5hpc.cluster.describe import describe_plan, next_steps
-from hw5hpc.cluster.follow import Standing
 from hw5hpc.cluster.freeze import mend
 from hw5hpc.cluster.plan import Plan
 from hw5hpc.cluster.profile import Profile
+from hw5hpc.cluster.standings import Ended, Standing, asked
 from hw5hpc.console import shown
 from hw5hpc.errors import UserError
 from hw5hpc.node.code import code_hash
@@ -29,7 +29,8 @@ class Request:
     """A sweep, what it may use, where its outputs go, and which of its runs are wanted.
 
     `status_words` are what a user types after jobs/status.py to see it. It is trained `here`, or
-    sent to Slurm and, with `wait`, followed to its end. A `dry_run` touches nothing.
+    sent to Slurm and, with `wait`, followed to its end. A `dry_run` touches nothing. `retry_failed`
+    may name the cause of the failed runs that are wanted.
     """
 
     sweep: Sweep
@@ -39,7 +40,7 @@ class Request:
     here: bool = False
     dry_run: bool = False
     wait: bool = False
-    retry_failed: bool = False
+    retry_failed: bool | str = False
     force: bool = False
 
     def plan(self, jobs: KnownJobs | None = None) -> Plan:
@@ -53,7 +54,7 @@ class Request:
             jobs.refresh()
             if jobs.trouble:
                 raise UserError(f"{jobs.trouble}; nothing was submitted")
-        return planning.make(
+        plan = planning.make(
             self.sweep,
             self.outputs,
             code_hash(own=self.sweep.own),
@@ -62,6 +63,10 @@ class Request:
             self.force,
             trust_unknown=jobs is not None or (self.dry_run and not self.here),
         )
+        if isinstance(self.retry_failed, str):
+            failed = [item.reason for item in plan.points if item.state is State.FAILED]
+            causes.check(self.retry_failed, failed)
+        return plan
 
 
 def _not_asked(job: str) -> None:
@@ -190,18 +195,21 @@ def _send(request: Request, jobs: KnownJobs, say: Say) -> Plan:
 def _wait(request: Request, jobs: KnownJobs, say: Say) -> bool:
     """Follow until the report is there; make it here if the submission's report job did not."""
     from hw5hpc.cluster import follow
+    from hw5hpc.cluster.view import summary
 
     outputs, folder = request.outputs, request.outputs.sweep(request.sweep.name)
 
+    ended = Ended()
+
     def turn() -> follow.Turn:
-        rows = follow.asked(outputs, folder, jobs)
+        rows = asked(outputs, folder, jobs, ended)
         going = any(row.status.state in GOING for row in rows)
         going = going or any(jobs.alive(sent.job) for sent in folder.last_sent())
         over = not going and not jobs.trouble
         return follow.Turn(rows, over or jobs.silent_seconds > PATIENCE_SECONDS, jobs.trouble)
 
     rows = follow.follow(turn)
-    say(follow.summary(rows))
+    say(summary(rows))
     for line in follow.unfinished(rows):
         say(line)
     if jobs.trouble:

@@ -208,6 +208,21 @@ class RunFolder:
                 found += [path for path in folder.iterdir() if PASSING.fullmatch(path.name)]
         return found
 
+    def set_aside(self) -> list[Path]:
+        """Return the files that were found damaged or unfit, and kept beside what replaced them."""
+        patterns = ("*.damaged-*", "*.unfit-*")
+        return sorted(path for pattern in patterns for path in self.path.glob(pattern))
+
+    def stamp(self) -> tuple[int, ...]:
+        """Return numbers that change when the state, the job or the result is written anew."""
+        found = []
+        for name in ("status.json", "job.json", "result.json"):
+            try:
+                found.append((self.path / name).lstat().st_mtime_ns)
+            except OSError:
+                found.append(0)
+        return tuple(found)
+
     def metrics_size(self) -> int:
         """Return the length of metrics.jsonl in bytes, as a checkpoint remembers it."""
         return files.size(self.metrics_path)
