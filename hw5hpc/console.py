@@ -56,8 +56,8 @@ def guard(main: Callable[[], int]) -> int:
     except UserError as error:
         print(f"error: {in_lines(str(error))}", file=sys.stderr)
         return WRONG_INPUT
-    except KeyboardInterrupt:
-        print("stopped; what was finished is kept, run the same command to go on", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(in_lines(str(stopped)) or "stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader (head, less) has gone; Python would complain once more while it exits.

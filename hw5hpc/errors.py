@@ -9,6 +9,10 @@ class UserError(Exception):
     """Wrong input or a missing piece of the environment; command lines exit with status 2."""
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, with what it stopped and what goes on; command lines show it, exit status 130."""
+
+
 class FieldError(ValueError):
     """A value that its config field does not allow; `field` is the field's own name."""
 

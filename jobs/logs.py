@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hw5hpc.cluster import asking, logs
+from hw5hpc.cluster import asking, follow, logs
 from hw5hpc.cluster.points import pick_one
 from hw5hpc.console import DONE, add_places, guard, parser, whole_number
 from hw5hpc.text import safe
@@ -41,8 +41,11 @@ def main() -> int:
     outputs, folder = asking.find(args.out, args.sweep, args.cluster)
     run = outputs.run(pick_one(folder.points(), args.point))
     source = logs.Source(outputs, folder, run, asking.jobs_if_any(args.cluster, folder))
-    for line in logs.show(source, args.follow, args.last):
-        print(safe(line))
+    try:
+        for line in logs.show(source, args.follow, args.last):
+            print(safe(line))
+    except KeyboardInterrupt:
+        raise follow.goes_on("stopped following", folder.name) from None
     return DONE
 
 

@@ -10,7 +10,8 @@ from rich.live import Live
 from hw5hpc.cluster.asking import jobs_if_any
 from hw5hpc.cluster.standings import BAD, WAITING, Ended, Standing, asked, standings
 from hw5hpc.cluster.view import board, reasons, summary
-from hw5hpc.store import Outputs, SweepFolder
+from hw5hpc.errors import Stopped
+from hw5hpc.store import Outputs, State, SweepFolder
 from hw5hpc.text import safe
 
 # Looking may take this part of the time, so that a large sweep does not keep a login node busy.
@@ -25,17 +26,26 @@ def look(
     The Slurm of the profile `cluster` (None: the one that sent the sweep) is asked, where it can
     be. `only_bad` leaves failed, lost and diverged points.
     """
-    jobs, ended = jobs_if_any(cluster, sweep), Ended()
+    jobs, ended, calm = jobs_if_any(cluster, sweep), Ended(), list[bool]()
 
     def turn() -> Turn:
         rows = (
             asked(outputs, sweep, jobs, ended) if jobs else standings(outputs, sweep, ended=ended)
         )
-        over = not any(row.status.state in WAITING for row in rows)
+        calm.append(not any(row.status.state in (State.QUEUED, State.RUNNING) for row in rows))
+        # Between two runs of one process, for a moment none of them is at work.
+        over = all(calm[-2:]) and (len(calm) > 1 or not _waits(rows))
         bad = [row for row in rows if not only_bad or row.status.state in BAD]
         return Turn(bad, over, jobs.trouble if jobs else "")
 
-    return follow(turn) if watch else turn().rows
+    try:
+        return follow(turn) if watch else turn().rows
+    except KeyboardInterrupt:
+        raise goes_on("stopped watching", sweep.name) from None
+
+
+def _waits(rows: Sequence[Standing]) -> bool:
+    return any(row.status.state in WAITING for row in rows)
 
 
 def unfinished(rows: Sequence[Standing], most: int = 5) -> list[str]:
@@ -81,3 +91,8 @@ def follow(look: Callable[[], Turn], seconds: float = 2.0) -> list[Standing]:
             if turn.over:
                 return turn.rows
             time.sleep(max(seconds, (time.thread_time() - begin) / SHARE))
+
+
+def goes_on(what: str, words: str) -> Stopped:
+    """Return the Ctrl-C that ends a showing alone; `words` name the sweep for a command."""
+    return Stopped(f"{what}; the jobs go on (python jobs/cancel.py {words} ends them)")

@@ -192,6 +192,7 @@ def _inspect(
         unknown = job if trust_unknown and found is Life.UNKNOWN else ""
         busy = found in (Life.HELD, Life.WAITING)
         ended = State.CANCELLED if run.cancelled() else State.LOST
+        ended = State.INTERRUPTED if state is State.INTERRUPTED and not job else ended
         state = State.RUNNING if unknown or busy else ended
     job = job if job and not state.done and job_alive(job) else ""
     made = state.done or (state is not State.RUNNING and run.checkpoint.exists())

@@ -1,6 +1,6 @@
 """What a user asks for, from the plan to the report: trained here, or sent to Slurm."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hw5hpc.cluster import causes, local
@@ -11,11 +11,11 @@ from hw5hpc.cluster.plan import Plan
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.cluster.standings import Ended, Standing, asked
 from hw5hpc.console import shown
-from hw5hpc.errors import UserError
+from hw5hpc.errors import Stopped, UserError
 from hw5hpc.node.code import code_hash
 from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.node.standing import GOING, tail
-from hw5hpc.store import Outputs, State, SweepFolder, files
+from hw5hpc.store import Outputs, State, Status, SweepFolder, files, holder
 from hw5hpc.sweep import Sweep
 
 # How long --wait asks a Slurm that does not answer before it gives up.
@@ -97,8 +97,32 @@ def _train_here(request: Request, say: Say) -> bool:
     planning.check_waits(plan, for_jobs=False)
     for line in check_data(plan, request.outputs):
         say(line)
-    local.run(plan, request.outputs, request.profile.max_crashes)
+    before = {item.id: request.outputs.run(item.id).status() for item in (*plan.first, *plan.rest)}
+    try:
+        local.run(plan, request.outputs, request.profile.max_crashes)
+    except KeyboardInterrupt:
+        raise Stopped(_stopped_here(request.outputs, before)) from None
+    finally:
+        _back_to_what_it_was(request.outputs, before)
     return _report(request, say)
+
+
+def _back_to_what_it_was(outputs: Outputs, before: Mapping[str, Status]) -> None:
+    """Leave no run queued that this process was to train: nobody else will."""
+    for name, status in before.items():
+        run = outputs.run(name)
+        if run.status().state is State.QUEUED and holder(run) is None:
+            run.set_status(status)
+
+
+def _stopped_here(outputs: Outputs, before: Mapping[str, Status]) -> str:
+    now = {name: outputs.run(name).status().state for name in before}
+    begun = [state for state in now.values() if state not in (State.NEW, State.QUEUED)]
+    ended = sum(state.done or state is State.FAILED for state in begun)
+    return (
+        f"stopped: {ended} of {len(now)} runs have ended, {len(begun) - ended} can go on from a "
+        f"checkpoint, {len(now) - len(begun)} were not begun; run the same command to go on"
+    )
 
 
 def _send_to_slurm(request: Request, say: Say) -> bool:
@@ -208,7 +232,10 @@ def _wait(request: Request, jobs: KnownJobs, say: Say) -> bool:
         over = not going and not jobs.trouble
         return follow.Turn(rows, over or jobs.silent_seconds > PATIENCE_SECONDS, jobs.trouble)
 
-    rows = follow.follow(turn)
+    try:
+        rows = follow.follow(turn)
+    except KeyboardInterrupt:
+        raise follow.goes_on("stopped waiting", request.status_words) from None
     say(summary(rows))
     for line in follow.unfinished(rows):
         say(line)

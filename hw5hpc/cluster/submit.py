@@ -11,7 +11,7 @@ from hw5hpc.cluster import sbatch, slurm
 from hw5hpc.cluster.freeze import freeze
 from hw5hpc.cluster.plan import Item, Plan, pack, register
 from hw5hpc.cluster.profile import Profile
-from hw5hpc.errors import UserError
+from hw5hpc.errors import Stopped, UserError
 from hw5hpc.node.job import ReportJob, TrainingJob
 from hw5hpc.node.known_jobs import sender as this_sender
 from hw5hpc.node.retry import Budget
@@ -51,13 +51,15 @@ def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
         sent += first
         rest = sender.send(plan.rest, profile, [*_arrays(first), *plan.waiting_for])
         sent += rest
-    except (UserError, KeyboardInterrupt):
+    except (UserError, KeyboardInterrupt) as error:
         slurm.cancel(sent)
         for item in (*plan.first, *plan.rest):
             if item.id in aside:
                 outputs.put_back(item.id, aside[item.id])
             else:
                 _back_to_lost(outputs.run(item.id))
+        if isinstance(error, KeyboardInterrupt):
+            raise Stopped("stopped while sending; what was sent is cancelled again") from None
         raise
     report, problem = sender.send_report(_arrays([*first, *rest, *plan.waiting_for]))
     submission = Submission(first, rest, report, problem)
@@ -141,3 +143,5 @@ class _Sender:
             return sbatch.submit(executor, [task], 1)[0], ""
         except slurm.SlurmError as error:
             return "", slurm.report_refused(error)
+        except KeyboardInterrupt:
+            return "", "Ctrl-C came while the report job was sent; the runs go on without it"

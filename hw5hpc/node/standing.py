@@ -29,6 +29,8 @@ def checked(run: RunFolder, sweep: SweepFolder, alive: JobAlive, words: JobWords
     found = life(run, alive) if status.state in GOING else Life.HELD
     if found is Life.HELD:
         return status
+    if found is Life.GONE and not job and status.state is State.INTERRUPTED:
+        return replace(status, reason=f"{status.reason}; submit again to go on")
     said = words(job) if job else ""
     if found is Life.GONE and (why := run.cancelled()):
         return status.to(State.CANCELLED, reason=why)
@@ -45,7 +47,10 @@ def checked(run: RunFolder, sweep: SweepFolder, alive: JobAlive, words: JobWords
 def _lost(status: Status, said: str, log: Path) -> Status:
     # Once a run has begun, its log's last lines are about training, not about the job's end.
     last = tail(log) if status.state is State.QUEUED else ""
-    parts = (said or "its job is gone", f"its log ends: {last}" if last else "")
+    gone = (
+        "its job is gone" if status.job or status.state is State.QUEUED else "its process is gone"
+    )
+    parts = (said or gone, f"its log ends: {last}" if last else "")
     reason = "; ".join([*filter(None, parts), "submit again to go on"])
     return status.to(State.LOST, reason=reason)
 

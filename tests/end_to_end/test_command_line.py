@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -237,6 +238,70 @@ def test_a_stopped_local_run_goes_on_where_it_was(tmp_path: Path) -> None:
     for rows_path in tmp_path.glob("runs/*/metrics.jsonl"):
         epochs = [json.loads(line)["epoch"] for line in rows_path.read_text().splitlines()]
         assert epochs == list(range(1, len(epochs) + 1))
+
+
+SLOW = """
+import time
+from dataclasses import dataclass
+from hw5hpc.experiments.softmax.config import SoftmaxConfig
+from hw5hpc.experiments.softmax.train import SoftmaxShift
+
+@dataclass(frozen=True)
+class Config(SoftmaxConfig):
+    @property
+    def epochs(self):
+        return 500
+
+class Training(SoftmaxShift):
+    epochs = 500
+
+    def step(self, epoch, index):
+        time.sleep(0.1)
+        return super().step(epoch, index)
+"""
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    """A sweep of three points that take about a minute each."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    path = tmp_path / "slow.yaml"
+    path.write_text("experiment: slow.py\ngrid: {seed: [0, 1, 2]}\n")
+    return path
+
+
+def test_after_ctrl_c_what_never_started_is_new_and_what_is_watched_goes_on(
+    slow: Path, tmp_path: Path
+) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    words = [sys.executable, "-u", "jobs/submit.py", str(slow), "--local", *out]
+    watching = [sys.executable, "-u", "jobs/status.py", "slow", "--watch", *out]
+    with subprocess.Popen(words, cwd=ROOT, stdout=-3, stderr=subprocess.PIPE, text=True) as job:
+        while not list(tmp_path.glob("out/runs/*/metrics.jsonl")):
+            assert job.poll() is None
+            time.sleep(0.05)
+        with subprocess.Popen(watching, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as watch:  # fmt: skip
+            assert watch.stdout is not None
+            assert "running" in watch.stdout.readline()
+            watch.send_signal(signal.SIGINT)
+            _, said = watch.communicate(timeout=60)
+        assert (watch.returncode, "the jobs go on (python jobs/cancel.py slow" in said) == (
+            130,
+            True,
+        )
+        assert job.poll() is None
+        job.send_signal(signal.SIGINT)
+        _, said = job.communicate(timeout=60)
+    assert job.returncode == 130
+    assert re.search(r"0 of 3 runs have ended, \d can go on from a checkpoint, \d were not", said)
+    rows = json.loads(run("jobs/status.py", "slow", "--json", *out).stdout)
+    states = [row["state"] for row in rows]
+    assert set(states) == {"interrupted", "new"}
+    assert "run the same command to go on" in said
+    assert all("job" not in row["reason"] for row in rows)
+    # Watching what nobody works on ends.
+    assert run(*watching[2:]).returncode == 0
 
 
 FRAGILE = """
