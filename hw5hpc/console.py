@@ -86,6 +86,18 @@ def whole_number(option: str, text: str) -> int:
     return value
 
 
+def amount(option: str, text: str) -> float:
+    """Return an option's number, which may have a fraction.
+
+    Raises:
+        UserError: no finite number from 0.
+    """
+    value = scalar.number(text)
+    if value is None or not 0 <= value < float("inf"):
+        raise UserError(f"{option} takes a number from 0, got {brief(text)}")
+    return float(value)
+
+
 def keep_others_from_writing() -> None:
     """Make files and folders that group and others may not write, unless $HW5HPC_SHARED is 1.
 

@@ -17,7 +17,8 @@ from hw5hpc.cluster import profile as profiles
 from hw5hpc.cluster.data import located
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.cluster.request import Request, carry_out
-from hw5hpc.console import DONE, RUN_FAILED, guard, whole_number
+from hw5hpc.console import DONE, RUN_FAILED, amount, guard, whole_number
+from hw5hpc.errors import UserError
 from hw5hpc.experiments import read_sweep
 from hw5hpc.report.figures import check_names
 from hw5hpc.store import Outputs
@@ -63,6 +64,10 @@ def parser() -> argparse.ArgumentParser:
     add("--retry-failed", action="store_true", help="send failed runs again; --retry-failed=CAUSE "
         "those of one cause, as jobs/status.py SWEEP --failed names it")  # fmt: skip
     add("--retry-cause", metavar="CAUSE", help=argparse.SUPPRESS)
+    add("--canary", action="store_true", help="send one point first, and the others when it has "
+        "succeeded")  # fmt: skip
+    add("--max-gpu-hours", type=partial(amount, "--max-gpu-hours"), metavar="N",
+        help="refuse a plan of more, by measured runs or else by its time limits")  # fmt: skip
     add("--force", action="store_true", help="run finished ones again; old folders are moved aside")
     add("--max-parallel", type=partial(whole_number, "--max-parallel"), metavar="N",
         help="at most N array tasks at a time")  # fmt: skip
@@ -86,6 +91,8 @@ def main() -> int:
         if here and not args.dry_run:
             local.join()
         return DONE
+    if here and (args.canary or args.max_gpu_hours is not None):
+        raise UserError("--canary and --max-gpu-hours are for Slurm, not for --debug and --local")
     file = folders.file_of(args.sweep)
     sweep = read_sweep(file, args.overrides, args.debug, args.seeds, args.name)
     sweep = located(sweep)
@@ -101,6 +108,7 @@ def main() -> int:
     request = Request(
         sweep, profile, Outputs(folders.out(args.out, lambda: profile)), f"{sweep.name}{out}",
         here=here, dry_run=args.dry_run, wait=args.wait,
+        canary=args.canary, max_gpu_hours=args.max_gpu_hours,
         retry_failed=args.retry_cause or args.retry_failed, force=args.force,
     )  # fmt: skip
     return DONE if carry_out(request, print) else RUN_FAILED

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hw5hpc.cluster import folders, slurm
 from hw5hpc.cluster.points import pick
-from hw5hpc.cluster.recorded import needs, run_ids
+from hw5hpc.cluster.recorded import jobs_of, needs, run_ids
 from hw5hpc.errors import UserError, unknown
 from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.node.standing import GOING, checked
@@ -37,7 +37,7 @@ def cancel(
 ) -> Cancelled:
     """Cancel the jobs of the points that `words` and `states` name; without any, of all.
 
-    Then the report job goes, too, and what only this sweep's points need finished first.
+    Then the report jobs go, too, and what only this sweep's points need finished first.
 
     Raises:
         UserError: a point or state that does not exist, a task that carries other points as well,
@@ -52,13 +52,15 @@ def cancel(
         runs = [*_own_prerequisites(outputs, sweep, runs), *runs]
     jobs.add_sweep(outputs, sweep)
     jobs.add(run.sent() for run in runs)
+    jobs.add(sent for row in sweep.submissions() for sent in jobs_of(row))
     jobs.refresh()
     if jobs.trouble:
         raise UserError(f"{jobs.trouble}; nothing was cancelled")
     going = [run for run in runs if _goes(run, sweep, jobs, states)]
     ours, left = _ours(going, jobs)
     _check_companions(outputs, sweep, ours)
-    report = [sent.job for sent in sweep.last_sent()[-1:] if whole and jobs.alive(sent.job)]
+    reports = [row["report"] for row in sweep.submissions() if whole]
+    report = [job for job in reports if jobs.alive(job)]
     return _end(ours, left, report, jobs, wait, say)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hw5hpc.errors import UserError, unknown
+from hw5hpc.errors import UserError, alike, unknown
 from hw5hpc.store import State, Status
 
 
@@ -83,11 +83,6 @@ def groups(statuses: Iterable[tuple[str, Status]]) -> list[Group]:
 
 def _named(name: str) -> Cause:
     return next((one for one in (*CAUSES, OTHER, DIVERGED) if one.name == name), OTHER)
-
-
-def alike(reason: str) -> str:
-    """Return a reason without what differs from run to run: paths, ids, numbers."""
-    return re.sub(r"/\S+|\b(?=\w*\d)[0-9a-f]{6,}\b|\d+", "#", reason)
 
 
 def check(name: str, reasons: Sequence[str]) -> None:

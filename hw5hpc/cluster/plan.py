@@ -197,7 +197,8 @@ def _inspect(
     job = job if job and not state.done and job_alive(job) else ""
     made = state.done or (state is not State.RUNNING and run.checkpoint.exists())
     stale = made and run.provenance().get("code", code) != code
-    return Item(identifier, experiment, config, state, job, stale, unknown, reason=status.reason)
+    reason = (run.cancelled() if state is State.CANCELLED else "") or status.reason
+    return Item(identifier, experiment, config, state, job, stale, unknown, reason=reason)
 
 
 def pack(items: Iterable[Item], profile: Profile, own: Path | None = None) -> list[list[Item]]:

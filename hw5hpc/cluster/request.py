@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hw5hpc.cluster import causes, local
+from hw5hpc.cluster import causes, cost, local
 from hw5hpc.cluster import plan as planning
 from hw5hpc.cluster.describe import describe_plan, next_steps
 from hw5hpc.cluster.freeze import mend
@@ -30,7 +30,8 @@ class Request:
 
     `status_words` are what a user types after jobs/status.py to see it. It is trained `here`, or
     sent to Slurm and, with `wait`, followed to its end. A `dry_run` touches nothing. `retry_failed`
-    may name the cause of the failed runs that are wanted.
+    may name the cause of the failed runs that are wanted. With `canary`, one run of each shape goes
+    first, and the others when it has succeeded. Plans of more than `max_gpu_hours` are refused.
     """
 
     sweep: Sweep
@@ -40,6 +41,8 @@ class Request:
     here: bool = False
     dry_run: bool = False
     wait: bool = False
+    canary: bool = False
+    max_gpu_hours: float | None = None
     retry_failed: bool | str = False
     force: bool = False
 
@@ -138,6 +141,7 @@ def _send_to_slurm(request: Request, say: Say) -> bool:
     other_data = check_data(plan, request.outputs)
     request.outputs.check_writable()
     if not plan.empty:
+        cost.check(plan, request.profile, request.outputs, request.max_gpu_hours)
         for warning in slurm.preflight(
             request.profile, request.outputs.existing, prerequisites=bool(plan.first)
         ):
@@ -167,13 +171,14 @@ def _preview(request: Request, say: Say) -> bool:
     plan = request.plan(jobs)
     for warning in _check_preview(request, plan, bool(jobs)):
         say(f"warning: {warning}")
-    say(describe_plan(plan, request.profile))
+    say(describe_plan(plan, request.profile, request.outputs))
     if trouble:
         say(
             f"  {trouble}: whether the partition and the account exist is not known, nor whether "
             "jobs sent before still wait or run"
         )
-    say("\n".join(submit.scripts(plan, request.profile, request.outputs)))
+    cost.check(plan, request.profile, request.outputs, request.max_gpu_hours)
+    say("\n".join(submit.scripts(plan, request.profile, request.outputs, request.canary)))
     return True
 
 
@@ -201,14 +206,14 @@ def _send(request: Request, jobs: KnownJobs, say: Say) -> Plan:
     with outputs.locked():
         plan = request.plan(jobs)
         planning.check_waits(plan, for_jobs=True)
-        say(describe_plan(plan, request.profile))
+        say(describe_plan(plan, request.profile, request.outputs))
         if plan.empty:
             # The points may all be another sweep's work; this one's report needs its own list.
             planning.register(plan, outputs)
             # Jobs may wait for code that a purge has taken from them.
             mend(outputs.sweep(plan.sweep.name).code, own=plan.sweep.own)
         else:
-            sent = submit.send(plan, request.profile, outputs)
+            sent = submit.send(plan, request.profile, outputs, request.canary)
             index = outputs.sweep(request.sweep.name).report / "index.html"
             if sent.problem:
                 say(f"warning: {sent.problem}")

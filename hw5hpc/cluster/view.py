@@ -13,6 +13,7 @@ from rich.text import Text
 from hw5hpc.cluster import causes
 from hw5hpc.cluster.points import short
 from hw5hpc.cluster.standings import BAD, ORDER, Standing
+from hw5hpc.errors import alike
 from hw5hpc.node.standing import tail
 from hw5hpc.store import State
 from hw5hpc.text import safe
@@ -39,7 +40,7 @@ def reasons(rows: Sequence[Standing], most: int = 5) -> list[str]:
     found: dict[tuple[State, str], list[str]] = {}
     for status in (row.status for row in rows if row.status.state in TROUBLED):
         if reason := re.sub(r", expected start [-\d]+ [:\d]+", "", status.reason):
-            found.setdefault((status.state, causes.alike(reason)), []).append(reason)
+            found.setdefault((status.state, alike(reason)), []).append(reason)
     ranked = sorted(found.items(), key=lambda item: -len(item[1]))
     return [f"  {len(said)} {state}: {said[0]}" for (state, _), said in ranked[:most]]
 
@@ -145,8 +146,9 @@ def failures(rows: Sequence[Standing], again: str) -> list[str]:
 
 
 def tail_line(log: str) -> str:
-    """Return the last line of a log, '' where there is none."""
-    return tail(Path(log)).rpartition(" | ")[2] if log else ""
+    """Return the last line of a log that is none of submitit's own, '' where there is none."""
+    lines = tail(Path(log)).split(" | ") if log else []
+    return next((line for line in lines[::-1] if not line.startswith("submitit ")), "")
 
 
 def _remedy(group: causes.Group, again: str) -> str:

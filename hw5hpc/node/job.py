@@ -13,6 +13,7 @@ from submitit.helpers import DelayedSubmission
 
 from hw5hpc.errors import UserError
 from hw5hpc.node import deaths, requeue
+from hw5hpc.node.brake import CanaryFailed, stop_others
 from hw5hpc.node.code import own_file
 from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.node.progress import to_stdout
@@ -20,7 +21,7 @@ from hw5hpc.node.retry import Budget
 from hw5hpc.node.standing import note
 from hw5hpc.node.stop import StopFlag
 from hw5hpc.node.task import Task
-from hw5hpc.store import RunFolder, State
+from hw5hpc.store import Outputs, RunFolder, State
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class TrainingJob:
 
     Slurm starts it once for each of `processes`; they train every run together. On the `device`
     'cpu' no GPU is used, on 'cuda' nothing is trained without one; 'auto' takes what is there.
+    A `canary` fails as a job when its runs do: others wait for its success.
     """
 
     def __init__(
@@ -39,9 +41,10 @@ class TrainingJob:
         budget: Budget,
         processes: int = 1,
         device: str = "auto",
+        canary: bool = False,
     ) -> None:
         self.sweep, self.budget, self.processes = sweep, budget, processes
-        self.device = device
+        self.device, self.canary = device, canary
         self.folders = [str(folder) for folder in folders]
 
     def __call__(self) -> list[str]:
@@ -64,7 +67,15 @@ class TrainingJob:
         if again and _unfinished(states) and requeue.still_running(job):
             signal.signal(warning, handlers[warning])
             _hand_back(warning)
+        if not environment.global_rank:
+            stop_others(self._outputs.sweep(self.sweep), self._outputs, job, states, self.canary)
+        if self.canary and not all(state.done for state in states):
+            raise CanaryFailed(f"the run that was sent first is {states[0]}; see its log above")
         return [str(state) for state in states]
+
+    @property
+    def _outputs(self) -> Outputs:
+        return Outputs(Path(self.folders[0]).parents[1])
 
     def train(self, environment: Any, stop: Callable[[], bool]) -> tuple[list[State], bool]:
         """Return the states of the runs, and whether any rank was asked to stop.
@@ -121,7 +132,7 @@ class TrainingJob:
     def checkpoint(self) -> DelayedSubmission:
         folders = [Path(folder) for folder in self.folders]
         return DelayedSubmission(
-            TrainingJob(self.sweep, folders, self.budget, self.processes, self.device)
+            TrainingJob(self.sweep, folders, self.budget, self.processes, self.device, self.canary)
         )
 
 
@@ -141,7 +152,6 @@ class ReportJob:
 
     def __call__(self) -> str:
         from hw5hpc.report.aggregate import Maker, aggregate
-        from hw5hpc.store import Outputs
 
         outputs = Outputs(Path(self.out))
         sweep = outputs.sweep(self.sweep)
