@@ -12,6 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from hw5hpc import debugger
 from hw5hpc.cluster import folders, local
 from hw5hpc.cluster import profile as profiles
 from hw5hpc.cluster.data import located
@@ -43,7 +44,7 @@ exit status: 0 done, 1 a run failed or was lost, 2 the input is wrong (nothing w
 RETRY = re.compile(r"^--retry-failed=")
 
 
-def parser() -> argparse.ArgumentParser:
+def arguments() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -55,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--local", action="store_true", help="run the whole sweep here")
     where.add_argument("--cluster", metavar="NAME", help="the profile slurm/NAME.yaml (default: "
                        "$HW5HPC_CLUSTER, or 'default')")  # fmt: skip
+    add("--pdb", action="store_true", help="with --debug or --local: stop in the debugger where a "
+        "run fails")  # fmt: skip
     add("--dry-run", action="store_true", help="show the plan and the sbatch script; touch nothing")
     add(
         "--wait",
@@ -82,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    args = parser().parse_intermixed_args(
+    args = arguments().parse_intermixed_args(
         [RETRY.sub("--retry-cause=", word) for word in sys.argv[1:]]
     )
     here = args.debug or args.local
@@ -91,6 +94,10 @@ def main() -> int:
         if here and not args.dry_run:
             local.join()
         return DONE
+    if args.pdb:
+        if not here or "LOCAL_RANK" in os.environ:
+            raise UserError("--pdb goes with --debug or --local, in one process")
+        debugger.ask_for()
     if here and (args.canary or args.max_gpu_hours is not None):
         raise UserError("--canary and --max-gpu-hours are for Slurm, not for --debug and --local")
     file = folders.file_of(args.sweep)

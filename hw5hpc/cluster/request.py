@@ -103,8 +103,8 @@ def _train_here(request: Request, say: Say) -> bool:
     before = {item.id: request.outputs.run(item.id).status() for item in (*plan.first, *plan.rest)}
     try:
         local.run(plan, request.outputs, request.profile.max_crashes)
-    except KeyboardInterrupt:
-        raise Stopped(_stopped_here(request.outputs, before)) from None
+    except KeyboardInterrupt as stopped:
+        raise Stopped(str(stopped) or _stopped_here(request.outputs, before)) from None
     finally:
         _back_to_what_it_was(request.outputs, before)
     return _report(request, say)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from hw5hpc import debugger
 from hw5hpc.engine import checkpoint
 from hw5hpc.engine.distributed import Ranks
 from hw5hpc.engine.loop import Outcome, Watch, train
@@ -30,8 +31,17 @@ def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     Raises:
         ClaimLost: another worker has taken the run over.
         Refused: one of several ranks could not prepare it.
+        Stopped: it was left in the debugger.
         Exception: whatever else ended the training.
     """
+    try:
+        return _attempt(run, task, team, ledger)
+    except Exception as error:
+        debugger.stop_at(error)
+        raise
+
+
+def _attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     ranks = team.ranks
     device = pick_device(ranks.local)
     config, training, origin = team.prepare(lambda: _prepare(run, task, device, ranks, ledger))

@@ -348,3 +348,22 @@ def test_a_classifier_that_cannot_be_loaded_is_trained_again(sweep: Path, tmp_pa
 
 def _is_classifier(weights: Path) -> bool:
     return "experiment: classifier" in (weights.parents[1] / "config.yaml").read_text()
+
+
+def test_pdb_stops_where_a_run_fails_and_nothing_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "fragile.py").write_text(FRAGILE)
+    (tmp_path / "broken").touch()
+    sweep = tmp_path / "fragile.yaml"
+    sweep.write_text("experiment: fragile.py\ngrid: {seed: [6, 7]}\n")
+    words = ["jobs/submit.py", str(sweep), "--debug", "--pdb", "--out", str(tmp_path / "out")]
+    typed = "p self.seed * 100\nq\n"
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, input=typed, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 130, done.stderr
+    assert "RuntimeError: broken" in done.stderr
+    assert "600" in done.stdout
+    assert "left the debugger" in done.stderr
+    assert done.stdout.count("(Pdb)") == 2
+    refused = submit(sweep, "--pdb", "--dry-run")
+    assert (refused.returncode, "--pdb goes with" in refused.stderr) == (2, True)
