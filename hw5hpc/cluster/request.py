@@ -1,9 +1,9 @@
 """What a user asks for, from the plan to the report: trained here, or sent to Slurm."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hw5hpc.cluster import causes, cost, local
+from hw5hpc.cluster import causes, cost, leaving, local
 from hw5hpc.cluster import plan as planning
 from hw5hpc.cluster.describe import describe_plan, next_steps
 from hw5hpc.cluster.freeze import mend
@@ -15,7 +15,7 @@ from hw5hpc.errors import Stopped, UserError
 from hw5hpc.node.code import code_hash
 from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.node.standing import GOING, tail
-from hw5hpc.store import Outputs, State, Status, SweepFolder, files, holder
+from hw5hpc.store import Outputs, State, SweepFolder, files
 from hw5hpc.sweep import Sweep
 
 # How long --wait asks a Slurm that does not answer before it gives up.
@@ -100,41 +100,25 @@ def _train_here(request: Request, say: Say) -> bool:
     planning.check_waits(plan, for_jobs=False)
     for line in check_data(plan, request.outputs):
         say(line)
-    before = {item.id: request.outputs.run(item.id).status() for item in (*plan.first, *plan.rest)}
+    before = leaving.standing(plan, request.outputs)
     try:
         local.run(plan, request.outputs, request.profile.max_crashes)
     except KeyboardInterrupt as stopped:
-        raise Stopped(str(stopped) or _stopped_here(request.outputs, before)) from None
+        raise Stopped(str(stopped) or leaving.told(request.outputs, before)) from None
     finally:
-        _back_to_what_it_was(request.outputs, before)
+        leaving.restore(request.outputs, before)
     return _report(request, say)
-
-
-def _back_to_what_it_was(outputs: Outputs, before: Mapping[str, Status]) -> None:
-    """Leave no run queued that this process was to train: nobody else will."""
-    for name, status in before.items():
-        run = outputs.run(name)
-        if run.status().state is State.QUEUED and holder(run) is None:
-            run.set_status(status)
-
-
-def _stopped_here(outputs: Outputs, before: Mapping[str, Status]) -> str:
-    now = {name: outputs.run(name).status().state for name in before}
-    begun = [state for state in now.values() if state not in (State.NEW, State.QUEUED)]
-    ended = sum(state.done or state is State.FAILED for state in begun)
-    return (
-        f"stopped: {ended} of {len(now)} runs have ended, {len(begun) - ended} can go on from a "
-        f"checkpoint, {len(now) - len(begun)} were not begun; run the same command to go on"
-    )
 
 
 def _send_to_slurm(request: Request, say: Say) -> bool:
     from hw5hpc.cluster import slurm
     from hw5hpc.cluster.data import check as check_data
+    from hw5hpc.cluster.preview import preview
 
     slurm.check_folder(request.outputs.root)
     if request.dry_run:
-        return _preview(request, say)
+        preview(request, say)
+        return True
     slurm.require(request.profile)
     jobs = KnownJobs(request.profile.ask_seconds)
     plan = request.plan(jobs)
@@ -152,50 +136,6 @@ def _send_to_slurm(request: Request, say: Say) -> bool:
     if plan.empty and not plan.count(State.RUNNING):
         return _report(request, say)
     return _wait(request, jobs, say) if request.wait else True
-
-
-def _preview(request: Request, say: Say) -> bool:
-    """Show what would be sent, on a machine without Slurm, too; all that can be known is checked.
-
-    Raises:
-        UserError: Slurm would refuse it, or data that are needed are not here.
-    """
-    from hw5hpc.cluster import slurm, submit
-
-    try:
-        slurm.require(request.profile)
-    except slurm.SlurmError as error:
-        jobs, trouble = None, str(error).partition(";")[0]
-    else:
-        jobs, trouble = KnownJobs(request.profile.ask_seconds), ""
-    plan = request.plan(jobs)
-    for warning in _check_preview(request, plan, bool(jobs)):
-        say(f"warning: {warning}")
-    say(describe_plan(plan, request.profile, request.outputs))
-    if trouble:
-        say(
-            f"  {trouble}: whether the partition and the account exist is not known, nor whether "
-            "jobs sent before still wait or run"
-        )
-    cost.check(plan, request.profile, request.outputs, request.max_gpu_hours)
-    say("\n".join(submit.scripts(plan, request.profile, request.outputs, request.canary)))
-    return True
-
-
-def _check_preview(request: Request, plan: Plan, asked: bool) -> list[str]:
-    """Return warnings; data that are not on a machine without Slurm may be on the cluster."""
-    from hw5hpc.cluster import slurm
-    from hw5hpc.cluster.data import check_found
-
-    if asked:
-        planning.check_waits(plan, for_jobs=True)
-        check_found(plan)
-        return slurm.preflight(request.profile, None, bool(plan.first)) if not plan.empty else []
-    try:
-        check_found(plan)
-    except UserError as error:
-        return [f"on this machine {error}"]
-    return []
 
 
 def _send(request: Request, jobs: KnownJobs, say: Say) -> Plan:
