@@ -16,7 +16,7 @@ from hw5hpc.cluster.standings import BAD, ORDER, Standing
 from hw5hpc.errors import alike
 from hw5hpc.node.standing import tail
 from hw5hpc.store import State
-from hw5hpc.text import safe
+from hw5hpc.text import in_lines, safe
 
 # More points than this are summarised; more settings than that are told by axis.
 MOST_POINTS, MOST_SETTINGS, MOST_ROWS = 40, 20, 12
@@ -54,10 +54,10 @@ def board(rows: Sequence[Standing], title: str, width: int, whole: bool = False)
     above = [] if wide or "\n" in title else reasons(rows)
     title = "\n".join([title, *above])
     if whole or len(rows) <= MOST_POINTS:
-        return table(rows, title, wide)
+        return Lines(Text(in_lines(title)), table(rows, wide))
     shown = _first(rows)
-    parts: list[RenderableType] = [settings(rows, title), Text("")]
-    parts += [table(shown, "", False)] if shown else []
+    parts: list[RenderableType] = [Text(in_lines(title)), settings(rows), Text("")]
+    parts += [table(shown, False)] if shown else []
     return Lines(*parts, Text(f"and {len(rows) - len(shown)} more points (--all lists every one)"))
 
 
@@ -71,14 +71,14 @@ def _first(rows: Sequence[Standing]) -> list[Standing]:
     return [*half, *going[: MOST_ROWS - len(half)]]
 
 
-def settings(rows: Sequence[Standing], title: str) -> Table:
+def settings(rows: Sequence[Standing]) -> Table:
     """Return how many points of each setting are in which state; of many, by axis."""
     by = _counted(rows, lambda row: [_setting(row.swept)])
     if len(by) > MOST_SETTINGS:
         by = _counted(rows, lambda row: [f"{short(key)}={value}" for key, value in
                                          row.swept.items() if key != "seed"])  # fmt: skip
     states = [state for state in ORDER if any(state in counts for counts in by.values())]
-    shown = _table(title, ("setting", *map(str, states)))
+    shown = _table(("setting", *map(str, states)))
     for name, counts in list(by.items())[:MOST_SETTINGS]:
         shown.add_row(Text(safe(name)), *[Text(str(counts[state] or "")) for state in states])
     if len(by) > MOST_SETTINGS:
@@ -101,19 +101,18 @@ def _setting(swept: Mapping[str, str]) -> str:
     return " ".join(words) or "all"
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
-    shown = Table(title=Text(title) if title else None, title_justify="left", box=None,
-                  pad_edge=False)  # fmt: skip
+def _table(columns: Sequence[str]) -> Table:
+    shown = Table(box=None, pad_edge=False)
     for name in columns:
         shown.add_column(name, no_wrap=name in ("run", "state", "epoch", "left"), overflow="fold")
     return shown
 
 
-def table(rows: Sequence[Standing], title: str, wide: bool = True) -> Table:
+def table(rows: Sequence[Standing], wide: bool = True) -> Table:
     """Return the rows as a table; `wide` adds the reasons."""
     headline = rows[0].headline if rows else "metric"
     more = ("reason",) if wide else ()
-    shown = _table(title, ("run", "point", "state", "epoch", "left", headline, *more))
+    shown = _table(("run", "point", "state", "epoch", "left", headline, *more))
     for row in rows:
         status = row.status
         point = " ".join(f"{short(key)}={value}" for key, value in row.swept.items())

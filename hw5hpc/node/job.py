@@ -48,11 +48,20 @@ class TrainingJob:
         self.folders = [str(folder) for folder in folders]
 
     def __call__(self) -> list[str]:
+        to_stdout()
+        environment = submitit.JobEnvironment()
+        try:
+            return self._work(environment)
+        finally:
+            if not environment.global_rank:
+                outputs = Outputs(Path(self.folders[0]).parents[1])
+                sweep, job = outputs.sweep(self.sweep), environment.job_id
+                stop_others(sweep, outputs, job, self._states(), self.canary)
+
+    def _work(self, environment: Any) -> list[str]:
         from hw5hpc.node.worker import DeviceBroken
         from hw5hpc.team.team import TeamBroken
 
-        to_stdout()
-        environment = submitit.JobEnvironment()
         stop = StopFlag()
         warning, job = environment._usr_sig(), environment.job_id
         handlers = stop.listen(warning, signal.SIGTERM)
@@ -67,15 +76,9 @@ class TrainingJob:
         if again and _unfinished(states) and requeue.still_running(job):
             signal.signal(warning, handlers[warning])
             _hand_back(warning)
-        if not environment.global_rank:
-            stop_others(self._outputs.sweep(self.sweep), self._outputs, job, states, self.canary)
         if self.canary and not all(state.done for state in states):
             raise CanaryFailed(f"the run that was sent first is {states[0]}; see its log above")
         return [str(state) for state in states]
-
-    @property
-    def _outputs(self) -> Outputs:
-        return Outputs(Path(self.folders[0]).parents[1])
 
     def train(self, environment: Any, stop: Callable[[], bool]) -> tuple[list[State], bool]:
         """Return the states of the runs, and whether any rank was asked to stop.
