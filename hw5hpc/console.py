@@ -1,5 +1,6 @@
 """Run a command line's main function: a user's mistake becomes one line and exit status 2."""
 
+import argparse
 import errno
 import io
 import os
@@ -20,6 +21,27 @@ DISK_TROUBLE = (
 SHARED = "HW5HPC_SHARED"
 
 
+def parser(description: str | None, epilog: str) -> argparse.ArgumentParser:
+    """Return a parser that shows its examples as they are written."""
+    return argparse.ArgumentParser(
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_places(made: argparse.ArgumentParser) -> None:
+    """Add --cluster and --out, which mean the same in every command."""
+    made.add_argument(
+        "--cluster", metavar="NAME", help="the profile slurm/NAME.yaml, whose Slurm and output "
+        "folder are meant (default: the one that sent the sweep)"
+    )  # fmt: skip
+    made.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="the output folder (default: $HW5HPC_OUT, the profile's 'out', or outputs/)",
+    )  # fmt: skip
+
+
 def guard(main: Callable[[], int]) -> int:
     """Return main's exit status; UserError and a disk that refuses give 2, Ctrl-C 130, a closed
     pipe 141.
@@ -34,8 +56,8 @@ def guard(main: Callable[[], int]) -> int:
     except UserError as error:
         print(f"error: {in_lines(str(error))}", file=sys.stderr)
         return WRONG_INPUT
-    except KeyboardInterrupt:
-        print("stopped; what was finished is kept, run the same command to go on", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(in_lines(str(stopped)) or "stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader (head, less) has gone; Python would complain once more while it exits.
@@ -62,6 +84,18 @@ def whole_number(option: str, text: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UserError(f"{option} takes a whole number from 1, got {brief(text)}")
     return value
+
+
+def amount(option: str, text: str) -> float:
+    """Return an option's number, which may have a fraction.
+
+    Raises:
+        UserError: no finite number from 0.
+    """
+    value = scalar.number(text)
+    if value is None or not 0 <= value < float("inf"):
+        raise UserError(f"{option} takes a number from 0, got {brief(text)}")
+    return float(value)
 
 
 def keep_others_from_writing() -> None:

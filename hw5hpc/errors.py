@@ -2,11 +2,16 @@
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
 
 
 class UserError(Exception):
     """Wrong input or a missing piece of the environment; command lines exit with status 2."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, with what it stopped and what goes on; command lines show it, exit status 130."""
 
 
 class FieldError(ValueError):
@@ -26,6 +31,11 @@ def describe(error: BaseException) -> str:
         return f"the disk or quota is full ({error.filename or 'output folder'})"
     text = " ".join(str(error).split())[:300]
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+
+
+def alike(reason: str) -> str:
+    """Return a reason without what differs from run to run: paths, ids, numbers."""
+    return re.sub(r"/\S+|\b(?=\w*\d)[0-9a-f]{6,}\b|\d+", "#", reason)
 
 
 def brief(value: object, limit: int = 120) -> str:

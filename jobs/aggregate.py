@@ -1,28 +1,34 @@
 """Write a sweep's report from whatever has finished so far, and say what is missing."""
 
-import argparse
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hw5hpc.cluster import folders
-from hw5hpc.console import DONE, guard, shown
+from hw5hpc.cluster import asking
+from hw5hpc.console import DONE, add_places, guard, parser, shown
+
+EPILOG = """\
+examples:
+  python jobs/aggregate.py unroll_depth                    at any time, also while runs go on
+exit status: 0 written, 2 the input is wrong
+"""
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description=__doc__)
+def arguments() -> ArgumentParser:
+    made = parser(__doc__, EPILOG)
     made.add_argument("sweep", help="the sweep's file, name or folder")
-    made.add_argument("--out", type=Path, default=Path("outputs"), metavar="DIR")
+    add_places(made)
     return made
 
 
 def main() -> int:
-    args = parser().parse_args()
+    args = arguments().parse_args()
     # matplotlib is slow to load, and --help needs none of it.
     from hw5hpc.report.aggregate import aggregate
 
-    outputs, folder = folders.find(args.out, args.sweep)
+    outputs, folder = asking.find(args.out, args.sweep, args.cluster)
     report = aggregate(outputs, folder)
     print(f"sweep {folder.name}")
     for sentence in report.missing:

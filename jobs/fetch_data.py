@@ -16,7 +16,7 @@ downloaded with torchvision to --root (or ~/.cache/hw5hpc/data).
 ON_DISK = [name for name, images in DATA_SETS.items() if images.reader]
 
 
-def parser() -> argparse.ArgumentParser:
+def arguments() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    args = parser().parse_args()
+    args = arguments().parse_args()
     names = args.names or [name for name in ON_DISK if DATA_SETS[name].download]
     for name in names:
         choose(name)

@@ -1,52 +1,57 @@
 """Show where every point of a sweep stands: state, epoch, time left, last metric, reason, log."""
 
-import argparse
 import json
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rich.console import Console
 
-from hw5hpc.cluster import folders, follow
-from hw5hpc.console import DONE, RUN_FAILED, guard
+from hw5hpc.cluster import asking, folders, follow
+from hw5hpc.cluster.view import board, failures, summary
+from hw5hpc.console import DONE, RUN_FAILED, add_places, guard, parser
 from hw5hpc.store import State
 from hw5hpc.store.files import valid
 
 EPILOG = """\
 examples:
   python jobs/status.py sweeps/unroll_depth.yaml --watch
+  python jobs/status.py unroll_depth --failed         by cause, with the command that retries
   python jobs/status.py unroll_depth_debug            a sweep's name works as well as its file
   python jobs/status.py softmax_shift-offset=0,88     and overrides give a sweep its own name
 exit status: 0 no run failed, 1 a run failed, 2 the input is wrong
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> ArgumentParser:
+    made = parser(__doc__, EPILOG)
     add = made.add_argument
     add("sweep", help="the sweep's file, name or folder")
     add("--watch", action="store_true", help="refresh until every point has ended")
     add("--json", action="store_true", help="print a JSON list instead of a table")
-    add("--failed", action="store_true", help="only failed, lost and diverged points")
-    add("--cluster", metavar="NAME", help="the profile slurm/NAME.yaml, to ask its Slurm")
-    add("--out", type=Path, default=Path("outputs"), metavar="DIR", help="default: outputs/")
+    add("--failed", action="store_true", help="what failed, was lost or diverged, grouped by its "
+        "cause, and what to do about it")  # fmt: skip
+    add("--all", action="store_true", help="list every point, however many there are")
+    add_places(made)
     return made
 
 
 def main() -> int:
-    args = parser().parse_args()
-    outputs, folder = folders.find(args.out, args.sweep)
+    args = arguments().parse_args()
+    outputs, folder = asking.find(args.out, args.sweep, args.cluster)
     rows = follow.look(outputs, folder, args.cluster, only_bad=args.failed, watch=args.watch)
     if args.json:
         print(json.dumps(valid([row.as_dict() for row in rows]), indent=2))
+    elif args.failed:
+        print(f"{folder.name}: {summary(rows) or 'nothing failed'}")
+        for line in failures(rows, folders.again(outputs, folder)):
+            print(line)
     else:
         # A pipe has no width of its own, and cut cells help nobody.
-        width = None if sys.stdout.isatty() else 160
-        Console(width=width).print(follow.table(rows, f"{folder.name}: {follow.summary(rows)}"))
+        console = Console(width=None if sys.stdout.isatty() else 160)
+        console.print(board(rows, f"{folder.name}: {summary(rows)}", console.width, args.all))
     return RUN_FAILED if any(row.status.state is State.FAILED for row in rows) else DONE
 
 

@@ -1,13 +1,13 @@
 """Send a sweep's runs to W&B from their own files: what is new, and nothing twice."""
 
-import argparse
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hw5hpc.cluster import folders
-from hw5hpc.console import DONE, RUN_FAILED, guard
+from hw5hpc.cluster import asking
+from hw5hpc.console import DONE, RUN_FAILED, add_places, guard, parser
 
 EPILOG = """\
 examples:
@@ -19,26 +19,24 @@ exit status: 0 all was sent, 1 something could not be sent, 2 the input is wrong
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> ArgumentParser:
+    made = parser(__doc__, EPILOG)
     add = made.add_argument
     add("sweep", help="the sweep's file, name or folder")
     add("--watch", action="store_true", help="look again until every run has ended")
     add("--report", action="store_true", help="write a W&B Report as well")
     add("--online", action="store_true", help="send although W&B was said to be offline")
     add("--offline", action="store_true", help="send nothing; write an offline run for each run")
-    add("--out", type=Path, default=Path("outputs"), metavar="DIR", help="default: outputs/")
+    add_places(made)
     return made
 
 
 def main() -> int:
-    args = parser().parse_args()
+    args = arguments().parse_args()
     # wandb and matplotlib are slow to load, and --help needs neither.
     from hw5hpc.report.publish import Wanted, sync, told
 
-    outputs, folder = folders.find(args.out, args.sweep)
+    outputs, folder = asking.find(args.out, args.sweep, args.cluster)
     wanted = Wanted(args.watch, args.online, args.offline, args.report)
     failed = False
     for sent in sync(outputs, folder, wanted):

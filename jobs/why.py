@@ -16,7 +16,7 @@ exit status: 0 told, 2 the file holds no record
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def arguments() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    args = parser().parse_args()
+    args = arguments().parse_args()
     from hw5hpc.report import origin
 
     record = origin.read(args.file)

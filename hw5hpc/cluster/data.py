@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from hw5hpc.cluster.plan import Item, Plan
-from hw5hpc.data.find import root_for_nodes
+from hw5hpc.data.find import require, root_for_nodes
 from hw5hpc.data.read import read
 from hw5hpc.data.sets import DATA_SETS, DataError
 from hw5hpc.experiments.config import ImagesConfig
@@ -34,6 +34,16 @@ def located(sweep: Sweep) -> Sweep:
 
 # Where a data set was looked for: its name, and its root (None for the usual places).
 Place = tuple[str, str | None]
+
+
+def check_found(plan: Plan) -> None:
+    """Look for each data set that the plan needs; nothing is read, and nothing is written.
+
+    Raises:
+        DataError: one is not on this machine.
+    """
+    for place in _places((*plan.first, *plan.rest)):
+        require(*place)
 
 
 def check(plan: Plan, outputs: Outputs) -> list[str]:

@@ -4,23 +4,29 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from hw5hpc.cluster.plan import Plan, gpu_hours, pack
+from hw5hpc.cluster import cost, explain
+from hw5hpc.cluster.plan import Plan
 from hw5hpc.cluster.profile import KEYS, Profile
 from hw5hpc.cluster.shell import counting
 from hw5hpc.console import shown
-from hw5hpc.store import State
+from hw5hpc.store import Outputs, State
 from hw5hpc.text import safe
 from hw5hpc.tracking.words import CHOSEN
 
 # What of a profile a plan shows, and of its defaults.
-ASKED = [key for key in KEYS if key not in ("setup", "slurm_conf", "wandb")]
+ASKED = [key for key in KEYS if key not in ("setup", "slurm_conf", "wandb", "out")]
 DEFAULTS = ("time", "mem_gb", "cpus_per_task", "gpus_per_node", "nodes")
 
 
-def describe_plan(plan: Plan, profile: Profile | None = None) -> str:
-    """Return how many points stand where, and what goes out; with a profile, what it may cost."""
+def describe_plan(
+    plan: Plan, profile: Profile | None = None, outputs: Outputs | None = None
+) -> str:
+    """Return how many points stand where, what goes out and why.
+
+    With a profile also what it may cost; with the outputs, what measured runs let expect.
+    """
     lines = [f"sweep {plan.sweep.name}: {len(plan.points)} points ({plan.sweep.experiment})"]
-    lines += _states(plan)
+    lines += [*_states(plan), *explain.points(plan)]
     if plan.stale:
         lines.append(
             f"  {plan.stale} finished by another version of the code (--force runs them again)"
@@ -45,7 +51,7 @@ def describe_plan(plan: Plan, profile: Profile | None = None) -> str:
     if plan.empty:
         lines.append(f"  nothing to submit: {_why_empty(plan)}")
     elif profile is not None:
-        lines += [_costs(plan, profile), *_sources(profile)]
+        lines += [*_costs(plan, profile, outputs), *_sources(profile)]
     lines.append(f"  W&B: {plan.sweep.wandb.get(CHOSEN, 'not decided')}")
     return "\n".join(lines)
 
@@ -83,12 +89,11 @@ def _states(plan: Plan) -> list[str]:
     return lines
 
 
-def _costs(plan: Plan, profile: Profile) -> str:
-    parts = [(plan.first, profile.for_prerequisites()), (plan.rest, profile)]
-    tasks = [(len(pack(items, asked, plan.sweep.own)), asked) for items, asked in parts]
-    hours = sum(gpu_hours(count, asked) for count, asked in tasks)
-    count = sum(count for count, _ in tasks)
-    return f"  {count} tasks, at most {hours:.1f} GPU-hours (each up to {profile.time})"
+def _costs(plan: Plan, profile: Profile, outputs: Outputs | None) -> list[str]:
+    count, hours = cost.most(plan, profile)
+    guess = cost.estimate(plan, profile, outputs) if outputs else None
+    highest = f"  {count} tasks, at most {hours:.1f} GPU-hours (each up to {profile.time})"
+    return [highest, *([f"  {guess}"] if guess else [])]
 
 
 def _sources(profile: Profile) -> list[str]:
@@ -132,7 +137,7 @@ def next_steps(arrays: Sequence[str], report: str, status_words: str, index: Pat
         [
             f"submitted: {' '.join(arrays)}" + (f", then the report: {report}" if report else ""),
             f"  watch:   python jobs/status.py {status_words} --watch",
-            f"  cancel:  scancel {' '.join([*arrays, report]).strip()}",
+            f"  cancel:  python jobs/cancel.py {status_words}",
             f"  report:  {make}",
         ]
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hw5hpc.cluster import folders
+from hw5hpc.cluster.causes import cause_of
 from hw5hpc.cluster.damage import damage_of
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
@@ -90,16 +91,17 @@ def make(
     outputs: Outputs,
     code: str,
     job_alive: JobAlive = lambda job: None,
-    retry_failed: bool = False,
+    retry_failed: bool | str = False,
     force: bool = False,
     trust_unknown: bool = False,
 ) -> Plan:
     """Compare a sweep with what is on disk and in the queue.
 
-    Finished and running runs are left alone; new, lost and interrupted ones go out; failed ones
-    only with `retry_failed` (or when an earlier run was to blame, which is made anew or whole
-    again), finished ones again only with `force`, or when others need what is damaged. With
-    `trust_unknown`, a job that is not known to be gone is taken to be at work.
+    Finished and running runs are left alone; new, lost, cancelled and interrupted ones go out;
+    failed ones only with `retry_failed`, of one cause where it names one (or when an earlier run
+    was to blame, which is made anew or whole again), finished ones again only with `force`, or when
+    others need what is damaged. With `trust_unknown`, a job that is not known to be gone is taken
+    to be at work.
 
     Raises:
         UserError: the sweep's folder is that of another one.
@@ -115,7 +117,7 @@ def make(
     def wanted(entry: Item) -> bool:
         if entry.state is State.FAILED:
             blameless = any(blames(entry.reason, other) for other in entry.needs)
-            return retry_failed or force or blameless
+            return _retried(entry.reason, retry_failed) or force or blameless
         return not entry.state.done and entry.state is not State.RUNNING
 
     folders.check_own(sweep, outputs)
@@ -129,6 +131,10 @@ def make(
     held = tuple(entry for entry in asked if entry.needs & {other.id for other in blocked})
     rest = tuple(entry for entry in asked if entry not in held)
     return Plan(sweep, points, first, rest, busy, blocked, held)
+
+
+def _retried(reason: str, which: bool | str) -> bool:
+    return which if isinstance(which, bool) else cause_of(reason).name == which
 
 
 def check_waits(plan: Plan, for_jobs: bool) -> None:
@@ -185,11 +191,14 @@ def _inspect(
         found = life(run, job_alive)
         unknown = job if trust_unknown and found is Life.UNKNOWN else ""
         busy = found in (Life.HELD, Life.WAITING)
-        state = State.RUNNING if unknown or busy else State.LOST
+        ended = State.CANCELLED if run.cancelled() else State.LOST
+        ended = State.INTERRUPTED if state is State.INTERRUPTED and not job else ended
+        state = State.RUNNING if unknown or busy else ended
     job = job if job and not state.done and job_alive(job) else ""
     made = state.done or (state is not State.RUNNING and run.checkpoint.exists())
     stale = made and run.provenance().get("code", code) != code
-    return Item(identifier, experiment, config, state, job, stale, unknown, reason=status.reason)
+    reason = (run.cancelled() if state is State.CANCELLED else "") or status.reason
+    return Item(identifier, experiment, config, state, job, stale, unknown, reason=reason)
 
 
 def pack(items: Iterable[Item], profile: Profile, own: Path | None = None) -> list[list[Item]]:
@@ -219,6 +228,8 @@ def _queue(run: RunFolder) -> None:
     One that was never begun is new until its job is known.
     """
     status = run.status()
+    if run.cancelled():
+        run.set_cancelled("")
     # Since the plan was made, somebody who plans without a lock (--local) may have begun it.
     if status.state is not State.NEW and not status.state.done and holder(run) is None:
         anew = {"reason": "", "crashes": 0, "crash_epoch": 0, "stops": 0}
@@ -251,6 +262,7 @@ def register(plan: Plan, outputs: Outputs) -> dict[str, Path]:
         "name": sweep.name,
         "base": sweep.base,
         "changes": list(sweep.changes),
+        "typed": list(sweep.typed),
         "path": str(sweep.path.absolute()),
         "experiment": sweep.experiment,
         "headline": find(sweep.experiment, sweep.own).headline,

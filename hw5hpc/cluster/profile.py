@@ -56,6 +56,7 @@ class Profile(Resources):
     setup: list[str] = dataclasses.field(default_factory=list)
     slurm_conf: str | None = None
     ask_seconds: int = 15
+    out: str | None = None
     wandb: dict[str, Any] = dataclasses.field(default_factory=dict)
     report: dict[str, Any] = dataclasses.field(default_factory=dict)
     prerequisites: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -75,6 +76,11 @@ class Profile(Resources):
         for line in self.setup:
             if re.search(r"[\n\r\0]|^\s*#SBATCH", line):
                 raise FieldError("setup", f"takes one shell command a line, got {brief(line)}")
+
+    @property
+    def name(self) -> str:
+        """The name of its file, '' for one that is of no file."""
+        return next((Path(layer.name).stem for layer in self.layers[1:2]), "")
 
     @property
     def warning_seconds(self) -> int:
@@ -106,6 +112,11 @@ def default_name() -> str:
     return os.environ.get("HW5HPC_CLUSTER", "default")
 
 
+def names(folder: Path = FOLDER) -> list[str]:
+    """Return the profiles that there are."""
+    return sorted(file.stem for file in folder.glob("*.yaml"))
+
+
 def load(
     name: str,
     block: Mapping[str, Any],
@@ -121,7 +132,7 @@ def load(
         ProfileError: no such profile, an unknown key, a wrong type, or a value out of range.
     """
     path = folder / f"{name}.yaml"
-    known = [file.stem for file in folder.glob("*.yaml")]
+    known = names(folder)
     if name not in known:
         raise ProfileError(f"--cluster: {unknown('profile', name, known)} They stand in {folder}")
     try:

@@ -4,15 +4,16 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hw5hpc.cluster import local
+from hw5hpc import debugger
+from hw5hpc.cluster import causes, cost, leaving, local
 from hw5hpc.cluster import plan as planning
 from hw5hpc.cluster.describe import describe_plan, next_steps
-from hw5hpc.cluster.follow import Standing
 from hw5hpc.cluster.freeze import mend
 from hw5hpc.cluster.plan import Plan
 from hw5hpc.cluster.profile import Profile
+from hw5hpc.cluster.standings import Ended, Standing, asked
 from hw5hpc.console import shown
-from hw5hpc.errors import UserError
+from hw5hpc.errors import Stopped, UserError
 from hw5hpc.node.code import code_hash
 from hw5hpc.node.fork_server import ForkServer
 from hw5hpc.node.known_jobs import KnownJobs
@@ -32,7 +33,9 @@ class Request:
 
     `status_words` are what a user types after jobs/status.py to see it. It is trained `here`, or
     sent to Slurm and, with `wait`, followed to its end; here `at_a_time` runs train side by side
-    (None: as many as the machine carries). A `dry_run` touches nothing.
+    (None: as many as the machine carries). A `dry_run` touches nothing. `retry_failed` may name the
+    cause of the failed runs that are wanted. With `canary`, one run of each shape goes first, and
+    the others when it has succeeded. Plans of more than `max_gpu_hours` are refused.
     """
 
     sweep: Sweep
@@ -42,7 +45,9 @@ class Request:
     here: bool = False
     dry_run: bool = False
     wait: bool = False
-    retry_failed: bool = False
+    canary: bool = False
+    max_gpu_hours: float | None = None
+    retry_failed: bool | str = False
     force: bool = False
     at_a_time: int | None = None
 
@@ -57,15 +62,19 @@ class Request:
             jobs.refresh()
             if jobs.trouble:
                 raise UserError(f"{jobs.trouble}; nothing was submitted")
-        return planning.make(
+        plan = planning.make(
             self.sweep,
             self.outputs,
             code_hash(own=self.sweep.own),
             jobs.alive if jobs else _not_asked,
             self.retry_failed,
             self.force,
-            trust_unknown=jobs is not None,
+            trust_unknown=jobs is not None or (self.dry_run and not self.here),
         )
+        if isinstance(self.retry_failed, str):
+            failed = [item.reason for item in plan.points if item.state is State.FAILED]
+            causes.check(self.retry_failed, failed)
+        return plan
 
 
 def _not_asked(job: str) -> None:
@@ -85,38 +94,49 @@ def carry_out(request: Request, say: Say) -> bool:
 
 def _train_here(request: Request, say: Say) -> bool:
     from hw5hpc.cluster.data import check as check_data
+    from hw5hpc.cluster.data import check_found
 
     request.outputs.check_writable()
     plan = request.plan()
     say(describe_plan(plan))
     if request.dry_run:
+        check_found(plan)
         return True
     planning.check_waits(plan, for_jobs=False)
     with contextlib.ExitStack() as stack:
         server = None
-        if not plan.empty and not local.under_torchrun():
+        if not plan.empty and not local.under_torchrun() and not debugger.asked_for():
             # It imports torch meanwhile.
             server = stack.enter_context(ForkServer())
         for line in check_data(plan, request.outputs):
             say(line)
+        before = leaving.standing(plan, request.outputs)
         crashes = request.profile.max_crashes
-        local.run(plan, request.outputs, crashes, server, request.at_a_time)
+        try:
+            local.run(plan, request.outputs, crashes, server, request.at_a_time)
+        except KeyboardInterrupt as stopped:
+            raise Stopped(str(stopped) or leaving.told(request.outputs, before)) from None
+        finally:
+            leaving.restore(request.outputs, before)
     return _report(request, say)
 
 
 def _send_to_slurm(request: Request, say: Say) -> bool:
     from hw5hpc.cluster import slurm
     from hw5hpc.cluster.data import check as check_data
+    from hw5hpc.cluster.preview import preview
 
-    slurm.require(request.profile)
     slurm.check_folder(request.outputs.root)
-    jobs = KnownJobs(request.profile.ask_seconds)
     if request.dry_run:
-        return _preview(request, jobs, say)
+        preview(request, say)
+        return True
+    slurm.require(request.profile)
+    jobs = KnownJobs(request.profile.ask_seconds)
     plan = request.plan(jobs)
     other_data = check_data(plan, request.outputs)
     request.outputs.check_writable()
     if not plan.empty:
+        cost.check(plan, request.profile, request.outputs, request.max_gpu_hours)
         for warning in slurm.preflight(
             request.profile, request.outputs.existing, prerequisites=bool(plan.first)
         ):
@@ -129,16 +149,6 @@ def _send_to_slurm(request: Request, say: Say) -> bool:
     return _wait(request, jobs, say) if request.wait else True
 
 
-def _preview(request: Request, jobs: KnownJobs, say: Say) -> bool:
-    from hw5hpc.cluster import submit
-
-    plan = request.plan(jobs)
-    planning.check_waits(plan, for_jobs=True)
-    say(describe_plan(plan, request.profile))
-    say("\n".join(submit.scripts(plan, request.profile, request.outputs)))
-    return True
-
-
 def _send(request: Request, jobs: KnownJobs, say: Say) -> Plan:
     """Plan once more, with no other submitter beside this one, and send the plan."""
     from hw5hpc.cluster import submit
@@ -147,14 +157,14 @@ def _send(request: Request, jobs: KnownJobs, say: Say) -> Plan:
     with outputs.locked():
         plan = request.plan(jobs)
         planning.check_waits(plan, for_jobs=True)
-        say(describe_plan(plan, request.profile))
+        say(describe_plan(plan, request.profile, request.outputs))
         if plan.empty:
             # The points may all be another sweep's work; this one's report needs its own list.
             planning.register(plan, outputs)
             # Jobs may wait for code that a purge has taken from them.
             mend(outputs.sweep(plan.sweep.name).code, own=plan.sweep.own)
         else:
-            sent = submit.send(plan, request.profile, outputs)
+            sent = submit.send(plan, request.profile, outputs, request.canary)
             index = outputs.sweep(request.sweep.name).report / "index.html"
             if sent.problem:
                 say(f"warning: {sent.problem}")
@@ -165,18 +175,24 @@ def _send(request: Request, jobs: KnownJobs, say: Say) -> Plan:
 def _wait(request: Request, jobs: KnownJobs, say: Say) -> bool:
     """Follow until the report is there; make it here if the submission's report job did not."""
     from hw5hpc.cluster import follow
+    from hw5hpc.cluster.view import summary
 
     outputs, folder = request.outputs, request.outputs.sweep(request.sweep.name)
 
+    ended = Ended()
+
     def turn() -> follow.Turn:
-        rows = follow.asked(outputs, folder, jobs)
+        rows = asked(outputs, folder, jobs, ended)
         going = any(row.status.state in GOING for row in rows)
         going = going or any(jobs.alive(sent.job) for sent in folder.last_sent())
         over = not going and not jobs.trouble
         return follow.Turn(rows, over or jobs.silent_seconds > PATIENCE_SECONDS, jobs.trouble)
 
-    rows = follow.follow(turn)
-    say(follow.summary(rows))
+    try:
+        rows = follow.follow(turn)
+    except KeyboardInterrupt:
+        raise follow.goes_on("stopped waiting", request.status_words) from None
+    say(summary(rows))
     for line in follow.unfinished(rows):
         say(line)
     if jobs.trouble:

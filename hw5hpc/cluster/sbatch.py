@@ -40,6 +40,11 @@ class Executor(submitit.SlurmExecutor):
         # squeue --name takes a list with commas, which sweeps have in their names.
         self.base_name, self.options = name.replace(",", "+"), profile.options()
 
+    @classmethod
+    def affinity(cls) -> int:
+        """Be usable without Slurm, too: a dry run on a laptop shows the script."""
+        return 2
+
     def text(self, tasks: int, job_name: str) -> str:
         """Return the batch script for so many tasks, an array where they are several."""
         array = {"map_count": tasks} if tasks > 1 else {}
@@ -151,8 +156,11 @@ def make_executor(
     name: str,
     after: Sequence[str] = (),
     requeue_killed: bool = False,
+    needs: Sequence[str] = (),
 ) -> Executor:
     """Return an executor whose jobs run the code frozen at `code`, after the jobs `after` ended.
+
+    Of the jobs `needs` each must have succeeded, else Slurm cancels what waits for them.
 
     With `requeue_killed`, a job whose process is killed goes back into the queue (node.requeue).
     """
@@ -161,8 +169,11 @@ def make_executor(
     parameters["setup"] += [*intact.script_lines(code, folder), *umask_line()]
     if requeue_killed:
         parameters["teardown"] = requeue.script_lines(sys.executable, folder)
-    if after:
-        parameters["dependency"] = "afterany:" + ":".join(after)
+    waits = [("afterany", after), ("afterok", needs)]
+    if words := [":".join([kind, *jobs]) for kind, jobs in waits if jobs]:
+        parameters["dependency"] = ",".join(words)
+    if needs:
+        parameters["additional_parameters"]["kill-on-invalid-dep"] = "yes"
     executor.update_parameters(**parameters)
     # submitit's default wckey is refused by sites that check them.
     executor.parameters["wckey"] = None

@@ -95,6 +95,12 @@ def max_array_size() -> int:
     return 1001
 
 
+def hosts(partition: str, most: int = 2) -> list[str]:
+    """Return the names of some nodes of a partition."""
+    shown = run(["sinfo", "--noheader", "--Node", f"--partition={partition}", "--format=%N"])
+    return list(dict.fromkeys(shown.split()))[:most]
+
+
 def check_folder(folder: Path) -> None:
     """Refuse a folder whose name Slurm would not write logs under as it stands.
 
@@ -112,10 +118,11 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def preflight(profile: Profile, out: Path, prerequisites: bool = False) -> list[str]:
+def preflight(profile: Profile, out: Path | None, prerequisites: bool = False) -> list[str]:
     """Ask Slurm, before anything is sent, whether it would take such jobs; return warnings.
 
-    A report job that it would refuse is one; `prerequisites` tries theirs, too.
+    A report job that it would refuse is one; `prerequisites` tries theirs, too. Without `out`
+    nothing is tried on a node, and so nothing is written.
 
     Raises:
         SlurmError: sbatch refuses the resources (its own words), or a node does not see `out`.
@@ -123,7 +130,8 @@ def preflight(profile: Profile, out: Path, prerequisites: bool = False) -> list[
     _try(profile.options())
     if prerequisites and profile.prerequisites:
         _try(profile.for_prerequisites().options(), "of the prerequisites: ")
-    _check_shared_folder(profile, out)
+    if out is not None:
+        _check_shared_folder(profile, out)
     try:
         _try(profile.for_report().options())
     except SlurmError as error:
@@ -170,6 +178,22 @@ def _check_shared_folder(profile: Profile, out: Path) -> None:
         raise SlurmError(f"--out {out}: a compute node does not see this folder; use a shared one")
 
 
+def end(jobs: Sequence[str]) -> None:
+    """Cancel jobs (`ID` or `ID_TASK`); those that have ended meanwhile are no trouble.
+
+    Raises:
+        SlurmError: Slurm refuses or does not answer.
+    """
+    tasks: dict[str, list[str]] = {}
+    for job in jobs:
+        array, _, task = job.partition("_")
+        tasks.setdefault(array, []).extend([task] if task else [])
+    words = [f"{job}_[{','.join(found)}]" if found else job for job, found in tasks.items()]
+    if words:
+        run(["scancel", "--quiet", *words])
+
+
 def cancel(jobs: Sequence[str]) -> None:
+    """Cancel what this submission has just sent; nothing more can be done where that fails."""
     if jobs:
         subprocess.run(["scancel", *jobs], capture_output=True, timeout=60, env=environment())

@@ -11,7 +11,7 @@ from hw5hpc.cluster import sbatch, slurm
 from hw5hpc.cluster.freeze import freeze
 from hw5hpc.cluster.plan import Item, Plan, pack, register
 from hw5hpc.cluster.profile import Profile
-from hw5hpc.errors import UserError
+from hw5hpc.errors import Stopped, UserError
 from hw5hpc.node.job import ReportJob, TrainingJob
 from hw5hpc.node.known_jobs import sender as this_sender
 from hw5hpc.node.retry import Budget
@@ -33,8 +33,10 @@ class Submission:
         return list(dict.fromkeys(job.split("_")[0] for job in (*self.first, *self.rest)))
 
 
-def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
+def send(plan: Plan, profile: Profile, outputs: Outputs, canary: bool = False) -> Submission:
     """Send what the plan holds; nothing stays in the queue when runs are refused.
+
+    With `canary`, one of the points goes first, and the others only when it has succeeded.
 
     Raises:
         SlurmError: sbatch refused a job that trains; what `--force` had moved aside is back in its
@@ -49,20 +51,32 @@ def send(plan: Plan, profile: Profile, outputs: Outputs) -> Submission:
     try:
         first = sender.send(plan.first, profile.for_prerequisites(), ())
         sent += first
-        rest = sender.send(plan.rest, profile, [*_arrays(first), *plan.waiting_for])
+        after = [*_arrays(first), *plan.waiting_for]
+        tried, others = (plan.rest[:1], plan.rest[1:]) if canary else ((), plan.rest)
+        ahead = sender.send(tried, profile, after, canary=True)
+        sent += ahead
+        rest = [*ahead, *sender.send(others, profile, after, needs=ahead)]
         sent += rest
-    except (UserError, KeyboardInterrupt):
+    except (UserError, KeyboardInterrupt) as error:
         slurm.cancel(sent)
         for item in (*plan.first, *plan.rest):
             if item.id in aside:
                 outputs.put_back(item.id, aside[item.id])
             else:
                 _back_to_lost(outputs.run(item.id))
+        if isinstance(error, KeyboardInterrupt):
+            raise Stopped("stopped while sending; what was sent is cancelled again") from None
         raise
     report, problem = sender.send_report(_arrays([*first, *rest, *plan.waiting_for]))
     submission = Submission(first, rest, report, problem)
     record = dataclasses.asdict(submission) | {"time": time.time(), "code": code.name}
-    record |= {"id": sender.id, "user": sender.who.user, "cluster": sender.who.cluster}
+    record |= {"canary": ahead} if ahead else {}
+    record |= {
+        "profile": profile.name,
+        "id": sender.id,
+        "user": sender.who.user,
+        "cluster": sender.who.cluster,
+    }
     outputs.sweep(plan.sweep.name).add_submission(record)
     return submission
 
@@ -77,13 +91,14 @@ def _back_to_lost(run: RunFolder) -> None:
         run.set_status(status.to(State.LOST, reason="its submission was refused"))
 
 
-def scripts(plan: Plan, profile: Profile, outputs: Outputs) -> list[str]:
+def scripts(plan: Plan, profile: Profile, outputs: Outputs, canary: bool = False) -> list[str]:
     """Return the sbatch scripts as they would be sent; nothing is written."""
     code = outputs.sweep(plan.sweep.name).code / "<hash of the code>"
     sender = _Sender(plan, profile, outputs, code)
     parts = [
         (plan.first, profile.for_prerequisites(), "prerequisites"),
-        (plan.rest, profile, "runs"),
+        *([(plan.rest[:1], profile, "the canary")] if canary else []),
+        (plan.rest[1:] if canary else plan.rest, profile, "runs"),
     ]
     texts = []
     for items, asked, title in parts:
@@ -103,21 +118,38 @@ class _Sender:
         self._profile, self._outputs, self._code = profile, outputs, code
         self.id, self.who = secrets.token_hex(4), Sent("")
 
-    def executor(self, asked: Profile, after: Sequence[str]) -> sbatch.Executor:
+    def executor(
+        self, asked: Profile, after: Sequence[str], needs: Sequence[str] = ()
+    ) -> sbatch.Executor:
         name = f"hw5hpc.{self._sweep.name}"
         logs = self._sweep.logs
-        return sbatch.make_executor(asked, logs, self._code, name, after, requeue_killed=True)
+        return sbatch.make_executor(
+            asked, logs, self._code, name, after, requeue_killed=True, needs=needs
+        )
 
-    def send(self, items: Sequence[Item], asked: Profile, after: Sequence[str]) -> list[str]:
-        """Send the runs of one shape and mark each as queued under its job's id."""
+    def send(
+        self,
+        items: Sequence[Item],
+        asked: Profile,
+        after: Sequence[str],
+        needs: Sequence[str] = (),
+        canary: bool = False,
+    ) -> list[str]:
+        """Send the runs of one shape and mark each as queued under its job's id.
+
+        They begin when the jobs `after` have ended, and only if the jobs `needs` have succeeded.
+        """
         groups = pack(items, asked, self._own)
         if not groups:
             return []
         folders = [[self._outputs.run(item.id).path for item in group] for group in groups]
         name, processes = self._sweep.name, asked.processes
         budget = Budget(asked.max_crashes, asked.max_stops)
-        tasks = [TrainingJob(name, group, budget, processes, asked.trains_on) for group in folders]
-        jobs = sbatch.submit(self.executor(asked, after), tasks, slurm.max_array_size())
+        tasks = [
+            TrainingJob(name, group, budget, processes, asked.trains_on, canary)
+            for group in folders
+        ]
+        jobs = sbatch.submit(self.executor(asked, after, needs), tasks, slurm.max_array_size())
         for job, group in zip(jobs, groups, strict=True):
             for item in group:
                 run = self._outputs.run(item.id)
@@ -136,3 +168,5 @@ class _Sender:
             return sbatch.submit(executor, [task], 1)[0], ""
         except slurm.SlurmError as error:
             return "", slurm.report_refused(error)
+        except KeyboardInterrupt:
+            return "", "Ctrl-C came while the report job was sent; the runs go on without it"

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from hw5hpc import debugger
 from hw5hpc.engine import checkpoint
 from hw5hpc.engine.distributed import Ranks
 from hw5hpc.engine.loop import Outcome, Watch, train
@@ -16,6 +17,7 @@ from hw5hpc.experiments.contract import Experiment
 from hw5hpc.node.code import running_code
 from hw5hpc.node.inputs import checked_config, digest, weights_of_prerequisites
 from hw5hpc.node.ledger import Ledger
+from hw5hpc.node.progress import Progress
 from hw5hpc.node.provenance import device_name, provenance, with_turns
 from hw5hpc.node.task import Task
 from hw5hpc.store import RunFolder, State
@@ -29,8 +31,17 @@ def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     Raises:
         ClaimLost: another worker has taken the run over.
         Refused: one of several ranks could not prepare it.
+        Stopped: it was left in the debugger.
         Exception: whatever else ended the training.
     """
+    try:
+        return _attempt(run, task, team, ledger)
+    except Exception as error:
+        debugger.stop_at(error)
+        raise
+
+
+def _attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     ranks = team.ranks
     device = pick_device(ranks.local)
     config, training, origin = team.prepare(lambda: _prepare(run, task, device, ranks, ledger))
@@ -43,7 +54,8 @@ def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     run.set_provenance(with_turns(record, run.provenance()))
     tracker = Tracker(run, task.sweep)
     try:
-        outcome = train(training, run, device, _tracked(watch, tracker, ledger), ranks)
+        told = Progress(run.id, config.epochs, find(run.config()[0], task.own).headline)
+        outcome = train(training, run, device, _tracked(watch, tracker, ledger, told), ranks)
         state = _end(run, outcome, training, ledger, _where(device, ranks, task))
         # Last, as it may have to wait for W&B: the run's state is on disk by then.
         tracker.finish()
@@ -76,14 +88,16 @@ def _watch(task: Task, config: ExperimentConfig, ledger: Ledger, origin: dict[st
     )
 
 
-def _tracked(watch: Watch, tracker: Tracker, ledger: Ledger) -> Watch:
-    """Let each row go into the run's status, and from its files to W&B."""
+def _tracked(watch: Watch, tracker: Tracker, ledger: Ledger, told: Progress) -> Watch:
+    """Let each row go into the run's status and the log, and from its files to W&B."""
 
     def row(metrics: dict[str, float], arrays: dict[str, NDArray[Any]]) -> None:
         ledger.progressed(int(metrics["epoch"]), metrics, now=True)
+        told.row(metrics)
 
     def progress(epoch: int, step: int, metrics: dict[str, float]) -> None:
         watch.progress(epoch, step, metrics)
+        told.stepped()
         tracker.update()
 
     return dataclasses.replace(watch, row=row, progress=progress)

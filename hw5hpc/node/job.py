@@ -13,13 +13,15 @@ from submitit.helpers import DelayedSubmission
 
 from hw5hpc.errors import UserError
 from hw5hpc.node import deaths, requeue
+from hw5hpc.node.brake import CanaryFailed, stop_others
 from hw5hpc.node.code import own_file
 from hw5hpc.node.known_jobs import KnownJobs
+from hw5hpc.node.progress import to_stdout
 from hw5hpc.node.retry import Budget
 from hw5hpc.node.standing import note
 from hw5hpc.node.stop import StopFlag
 from hw5hpc.node.task import Task
-from hw5hpc.store import RunFolder, State
+from hw5hpc.store import Outputs, RunFolder, State
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ class TrainingJob:
 
     Slurm starts it once for each of `processes`; they train every run together. On the `device`
     'cpu' no GPU is used, on 'cuda' nothing is trained without one; 'auto' takes what is there.
+    A `canary` fails as a job when its runs do: others wait for its success.
     """
 
     def __init__(
@@ -38,16 +41,27 @@ class TrainingJob:
         budget: Budget,
         processes: int = 1,
         device: str = "auto",
+        canary: bool = False,
     ) -> None:
         self.sweep, self.budget, self.processes = sweep, budget, processes
-        self.device = device
+        self.device, self.canary = device, canary
         self.folders = [str(folder) for folder in folders]
 
     def __call__(self) -> list[str]:
+        to_stdout()
+        environment = submitit.JobEnvironment()
+        try:
+            return self._work(environment)
+        finally:
+            if not environment.global_rank:
+                outputs = Outputs(Path(self.folders[0]).parents[1])
+                sweep, job = outputs.sweep(self.sweep), environment.job_id
+                stop_others(sweep, outputs, job, self._states(), self.canary)
+
+    def _work(self, environment: Any) -> list[str]:
         from hw5hpc.node.worker import DeviceBroken
         from hw5hpc.team.team import TeamBroken
 
-        environment = submitit.JobEnvironment()
         stop = StopFlag()
         warning, job = environment._usr_sig(), environment.job_id
         handlers = stop.listen(warning, signal.SIGTERM)
@@ -62,6 +76,8 @@ class TrainingJob:
         if again and _unfinished(states) and requeue.still_running(job):
             signal.signal(warning, handlers[warning])
             _hand_back(warning)
+        if self.canary and not all(state.done for state in states):
+            raise CanaryFailed(f"the run that was sent first is {states[0]}; see its log above")
         return [str(state) for state in states]
 
     def train(self, environment: Any, stop: Callable[[], bool]) -> tuple[list[State], bool]:
@@ -119,7 +135,7 @@ class TrainingJob:
     def checkpoint(self) -> DelayedSubmission:
         folders = [Path(folder) for folder in self.folders]
         return DelayedSubmission(
-            TrainingJob(self.sweep, folders, self.budget, self.processes, self.device)
+            TrainingJob(self.sweep, folders, self.budget, self.processes, self.device, self.canary)
         )
 
 
@@ -139,7 +155,6 @@ class ReportJob:
 
     def __call__(self) -> str:
         from hw5hpc.report.aggregate import Maker, aggregate
-        from hw5hpc.store import Outputs
 
         outputs = Outputs(Path(self.out))
         sweep = outputs.sweep(self.sweep)

@@ -42,9 +42,12 @@ class KnownJobs:
         self.add(run.sent() for run in runs)
         self.add(sweep.last_sent())
 
-    def refresh(self) -> None:
-        """Ask anew when it is time; without an answer the last one holds, `trouble` says why."""
-        if time.monotonic() >= self._next:
+    def refresh(self, now: bool = False) -> None:
+        """Ask anew when it is time, or `now`; without an answer the last one holds.
+
+        `trouble` says then why.
+        """
+        if now or time.monotonic() >= self._next:
             self._ask({base(job) for job in self._sent if not self._elsewhere(job)})
 
     @property

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hw5hpc.errors import describe
 from hw5hpc.node import deaths
+from hw5hpc.node.intact import JOB
 
 # What a worker exits with that could not put itself back into the queue.
 TRY_AGAIN = os.EX_TEMPFAIL
@@ -28,11 +29,16 @@ ENDED = (
 
 
 def script_lines(python: str, logs: Path) -> list[str]:
-    """Return the lines after srun: `$?` is its exit status, 128 + N after the signal N."""
+    """Return the lines after srun: `$?` is its exit status, 128 + N after the signal N.
+
+    A job that has ended well leaves its log alone: nobody reads its pickles any more.
+    """
+    files = f"{shlex.quote(str(logs))}/{JOB}"
     command = f"{shlex.quote(python)} -m hw5hpc.node.requeue {shlex.quote(str(logs))} $ended"
     return [
         "ended=$?",
         f"if [ $ended -gt 128 ] || [ $ended -eq {TRY_AGAIN} ]; then {command}; fi",
+        f"[ $ended -ne 0 ] || rm -f {files}_submitted.pkl {files}_*_result.pkl",
         "exit $ended",
     ]
 

@@ -22,13 +22,18 @@ TAIL_BYTES, TAIL_LINES, TAIL_LENGTH = 4096, 3, 300
 def checked(run: RunFolder, sweep: SweepFolder, alive: JobAlive, words: JobWords) -> Status:
     """Return a run's status; it is lost when its job is gone and no living worker holds it.
 
-    Heartbeats go before Slurm, and what is unknown stays as it is.
+    Where somebody ended the job, it is cancelled. Heartbeats go before Slurm, and what is unknown
+    stays as it is.
     """
     status, job = run.status(), run.job()
     found = life(run, alive) if status.state in GOING else Life.HELD
     if found is Life.HELD:
         return status
+    if found is Life.GONE and not job and status.state is State.INTERRUPTED:
+        return replace(status, reason=f"{status.reason}; submit again to go on")
     said = words(job) if job else ""
+    if found is Life.GONE and (why := run.cancelled()):
+        return status.to(State.CANCELLED, reason=why)
     if found is Life.GONE:
         return _lost(status, said, sweep.log_of(job))
     if status.state is not State.RUNNING:
@@ -42,7 +47,10 @@ def checked(run: RunFolder, sweep: SweepFolder, alive: JobAlive, words: JobWords
 def _lost(status: Status, said: str, log: Path) -> Status:
     # Once a run has begun, its log's last lines are about training, not about the job's end.
     last = tail(log) if status.state is State.QUEUED else ""
-    parts = (said or "its job is gone", f"its log ends: {last}" if last else "")
+    gone = (
+        "its job is gone" if status.job or status.state is State.QUEUED else "its process is gone"
+    )
+    parts = (said or gone, f"its log ends: {last}" if last else "")
     reason = "; ".join([*filter(None, parts), "submit again to go on"])
     return status.to(State.LOST, reason=reason)
 
@@ -74,7 +82,7 @@ def keep(sweep: SweepFolder, statuses: dict[RunFolder, Status]) -> None:
     said = {
         run.id: {"job": run.job(), "state": str(status.state), "reason": status.reason}
         for run, status in statuses.items()
-        if status.state in (*GOING, State.LOST) and status.reason
+        if status.state in (*GOING, State.LOST, State.CANCELLED) and status.reason
     }
     with contextlib.suppress(OSError):
         sweep.set_standing(said)

@@ -153,6 +153,18 @@ class RunFolder:
         job, *who = (_word(raw.get(key)) for key in ("job", "user", "cluster"))
         return Sent(job, *who) if job else Sent("")
 
+    def set_cancelled(self, reason: str) -> None:
+        """Note with the job sent last that somebody ended it, and why; '' takes that back."""
+        raw, _ = self._record("job.json")
+        raw = {key: value for key, value in raw.items() if key != "cancelled"}
+        noted = {"cancelled": reason} if reason else {}
+        files.write_json(self.path / "job.json", raw | noted)
+
+    def cancelled(self) -> str:
+        """Return why the job sent last was cancelled, '' when it was not."""
+        said = self._record("job.json")[0].get("cancelled")
+        return said if isinstance(said, str) else ""
+
     def add_metrics(self, row: Mapping[str, float]) -> None:
         files.append_json_line(self.metrics_path, dict(row))
 
@@ -186,11 +198,31 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Remove what only a run at work needs; for a run that has its result and no holder."""
+        for path in self.passing():
+            files.discard(path)
+
+    def passing(self) -> list[Path]:
+        """Return the files that only a run at work needs."""
+        found: list[Path] = []
         for folder in (self.path, self.artifacts):
             with contextlib.suppress(OSError):
-                for path in folder.iterdir():
-                    if PASSING.fullmatch(path.name):
-                        files.discard(path)
+                found += [path for path in folder.iterdir() if PASSING.fullmatch(path.name)]
+        return found
+
+    def set_aside(self) -> list[Path]:
+        """Return the files that were found damaged or unfit, and kept beside what replaced them."""
+        patterns = ("*.damaged-*", "*.unfit-*")
+        return sorted(path for pattern in patterns for path in self.path.glob(pattern))
+
+    def stamp(self) -> tuple[int, ...]:
+        """Return numbers that change when the state, the job or the result is written anew."""
+        found = []
+        for name in ("status.json", "job.json", "result.json"):
+            try:
+                found.append((self.path / name).lstat().st_mtime_ns)
+            except OSError:
+                found.append(0)
+        return tuple(found)
 
     def metrics_size(self) -> int:
         """Return the length of metrics.jsonl in bytes, as a checkpoint remembers it."""

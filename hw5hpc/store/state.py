@@ -10,13 +10,17 @@ from hw5hpc.store.values import LARGEST_WHOLE, numbers
 
 
 class State(StrEnum):
-    """Where a run stands; FINISHED and DIVERGED hold a result, and nothing follows them."""
+    """Where a run stands; FINISHED and DIVERGED hold a result, and nothing follows them.
+
+    LOST is what ended without a word, CANCELLED what somebody ended: both are sent again.
+    """
 
     NEW = "new"
     QUEUED = "queued"
     RUNNING = "running"
     INTERRUPTED = "interrupted"
     LOST = "lost"
+    CANCELLED = "cancelled"
     FAILED = "failed"
     DIVERGED = "diverged"
     FINISHED = "finished"
@@ -26,13 +30,16 @@ class State(StrEnum):
         return self in (State.FINISHED, State.DIVERGED)
 
 
-_ENDS = {State.INTERRUPTED, State.FAILED, State.DIVERGED, State.FINISHED, State.LOST}
+_ENDS = {
+    State.INTERRUPTED, State.FAILED, State.DIVERGED, State.FINISHED, State.LOST, State.CANCELLED
+}  # fmt: skip
 NEXT: dict[State, set[State]] = {
     State.NEW: {State.QUEUED, State.RUNNING, State.FAILED},
-    State.QUEUED: {State.QUEUED, State.RUNNING, State.LOST, State.FAILED},
+    State.QUEUED: {State.QUEUED, State.RUNNING, State.LOST, State.CANCELLED, State.FAILED},
     State.RUNNING: {State.RUNNING, State.QUEUED, *_ENDS},
-    State.INTERRUPTED: {State.QUEUED, State.RUNNING, State.LOST, State.FAILED},
-    State.LOST: {State.QUEUED, State.RUNNING, State.FAILED},
+    State.INTERRUPTED: {State.QUEUED, State.RUNNING, State.LOST, State.CANCELLED, State.FAILED},
+    State.LOST: {State.QUEUED, State.RUNNING, State.CANCELLED, State.FAILED},
+    State.CANCELLED: {State.QUEUED, State.RUNNING, State.FAILED},
     State.FAILED: {State.QUEUED, State.RUNNING, State.FAILED},
     State.DIVERGED: set(),
     State.FINISHED: set(),

@@ -24,7 +24,8 @@ class Sweep:
 
     `own` is the file of the user's own experiment, whose name `experiment` is then. `base` is the
     name that the sweep file alone gives; `changes` are the words of the command line that decide
-    its points. `cluster` is the file's block with the command line's `cluster_words` in it.
+    its points, `typed` all that gave it beside the file. `cluster` is the file's block with the
+    command line's `cluster_words` in it.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Sweep:
     base: str = ""
     changes: tuple[str, ...] = ()
     cluster_words: Block = dataclasses.field(default_factory=dict)
+    typed: tuple[str, ...] = ()
 
 
 def own_file(file: SweepFile) -> Path | None:
@@ -100,7 +102,16 @@ def load(
         base=base,
         changes=(*changes, *([f"--seeds {seed_count}"] if seed_count is not None else [])),
         cluster_words=cluster,
+        typed=_typed(overrides, debug, seed_count, name),
     )
+
+
+def _typed(
+    overrides: Sequence[str], debug: bool, seed_count: int | None, name: str | None
+) -> tuple[str, ...]:
+    seeds_words = () if seed_count is None else ("--seeds", str(seed_count))
+    name_words = () if name is None else ("--name", name)
+    return (*overrides, *seeds_words, *name_words, *(("--debug",) if debug else ()))
 
 
 def parse_overrides(words: Iterable[str]) -> Block:

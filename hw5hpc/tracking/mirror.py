@@ -13,7 +13,9 @@ from hw5hpc.tracking.memory import Memory
 from hw5hpc.tracking.session import Place, Session, arrived
 from hw5hpc.tracking.words import Words
 
-GOING = (State.NEW, State.QUEUED, State.RUNNING, State.INTERRUPTED, State.LOST)
+GOING = (
+    State.NEW, State.QUEUED, State.RUNNING, State.INTERRUPTED, State.LOST, State.CANCELLED
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -62,5 +62,5 @@ def test_gpu_hours_count_prerequisites_as_they_are_sent(tmp_path: Path) -> None:
 def test_without_a_report_job_the_next_steps_make_the_report() -> None:
     told = next_steps(["7"], "", "depth --out x", Path("/x/index.html"))
     assert "report:  python jobs/aggregate.py depth --out x" in told
-    assert "cancel:  scancel 7\n" in told
+    assert "cancel:  python jobs/cancel.py depth --out x\n" in told
     assert "then the report" not in told

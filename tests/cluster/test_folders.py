@@ -8,6 +8,7 @@ import pytest
 
 from hw5hpc.cluster import folders
 from hw5hpc.cluster import plan as planning
+from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
 from hw5hpc.experiments import SCHEMAS
 from hw5hpc.store import Outputs
@@ -182,3 +183,45 @@ def test_a_file_with_many_sweeps_lists_twenty(
         register(file, f"seed={seed}")
     with pytest.raises(UserError, match="and 3 more"):
         found(outputs, file)
+
+
+def test_any_path_inside_a_folder_means_its_sweep_and_a_bare_name_its_file(
+    register: Register, outputs: Outputs, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(file)
+    folder = outputs.sweep("sweep")
+    for inside in ("report/index.html", "logs", "sweep.json"):
+        assert folders.find(Path("elsewhere"), str(folder.path / inside))[1].path == folder.path
+    shift = register(Path(folders.SWEEPS / "softmax_shift.yaml"), debug=True)
+    assert found(outputs, "softmax_shift") == shift.name == "softmax_shift_debug"
+    with pytest.raises(UserError, match=r"holds softmax_shift_debug, sweep. Did you mean 'sweep'"):
+        found(outputs, "sweap")
+
+
+def test_the_output_folder_is_the_nearest_word_on_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said = Profile(out="/scratch/$HW5HPC_TEST/out")
+    monkeypatch.setenv("HW5HPC_TEST", "me")
+    monkeypatch.delenv("HW5HPC_OUT", raising=False)
+    assert folders.out(None, Profile) == Path("outputs")
+    assert folders.out(None, lambda: said) == Path("/scratch/me/out")
+    monkeypatch.setenv("HW5HPC_OUT", "~/mine")
+    assert folders.out(None, lambda: said) == Path.home() / "mine"
+    assert folders.out(tmp_path, lambda: said) == tmp_path
+
+
+def test_the_command_that_submits_again_repeats_what_was_typed(
+    register: Register, outputs: Outputs, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HW5HPC_OUT", str(outputs.root))
+    monkeypatch.chdir(file.parent)
+    register(file, "seed=[3,4]", name="mine", seed_count=3)
+    command = folders.again(outputs, outputs.sweep("mine"))
+    assert command == "python jobs/submit.py sweep.yaml 'seed=[3,4]' --seeds 3 --name mine"
+    outputs.sweep("mine").add_submission(
+        {"first": [], "rest": ["7"], "report": "", "profile": "dev"}
+    )
+    monkeypatch.delenv("HW5HPC_OUT")
+    command = folders.again(outputs, outputs.sweep("mine"))
+    assert command.endswith(f"--name mine --cluster dev --out {outputs.root}")

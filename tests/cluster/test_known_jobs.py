@@ -181,7 +181,7 @@ def test_a_job_that_died_before_python_is_explained_in_status_and_report(
         "slurm_script: line 3: module: command not found; submit again to go on"
     )
     assert "JobHeldUser (held; scontrol release lets it go)" in held.status.reason
-    assert follow.causes([dead, held])[1].startswith("  1 queued: its job waits")
+    assert follow.reasons([dead, held])[1].startswith("  1 queued: its job waits")
     shown = collect(outputs, folder).results
     assert list(shown["state"]) == ["lost", "queued"]
     assert list(shown["reason"]) == [dead.status.reason, held.status.reason]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def sweep(tmp_path: Path) -> Path:
     return path
 
 
+SCRIPTS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
 BAD_FILES = {
     "broken": ("experiment: [gan", "broken YAML"),
     "unknown_key": ("experiment: gan\nconfig: {gan.unrol_steps: 1}", "Did you mean"),
@@ -112,6 +114,34 @@ def test_without_slurm_it_says_what_to_do(sweep: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_needs_no_slurm_and_says_what_it_does_not_know(
+    sweep: Path, tmp_path: Path
+) -> None:
+    words = ["--dry-run", "--out", tmp_path / "out", "--cluster", "example_gpu_cluster"]
+    done = submit(sweep, *words, PATH="/nonexistent")
+    assert done.returncode == 0, done.stderr
+    assert "sweep tiny: 2 points (gan)" in done.stdout
+    assert "no Slurm on this machine: sbatch was not found: whether the partition" in done.stdout
+    assert "#SBATCH --partition=gpu" in done.stdout
+    assert "warning" not in done.stdout
+    sweep.write_text(SWEEP.replace("{name: synthetic,", "{name: cifar10, root: /nowhere,"))
+    absent = submit(sweep, *words, PATH="/nonexistent")
+    assert absent.returncode == 0
+    assert "warning: on this machine data.name 'cifar10' was not found in /nowhere" in absent.stdout
+    assert submit(sweep, "--local", *words[:3]).returncode == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_bare_names_are_found_and_misspelt_ones_get_the_list(tmp_path: Path) -> None:
+    done = submit("softmax_shift", "--local", "--dry-run", HW5HPC_OUT=str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "sweep softmax_shift: 68 points" in done.stdout
+    wrong = submit("softmax_shft", "--local", "--dry-run")
+    assert wrong.returncode == 2
+    assert "sweeps/ has batch_norm, " in wrong.stderr
+    assert wrong.stderr.endswith("Did you mean 'softmax_shift'?\n")
+
+
 def test_an_unwritable_output_folder(sweep: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = submit(sweep, "--local", "--out", tmp_path / "file" / "out")
@@ -120,7 +150,7 @@ def test_an_unwritable_output_folder(sweep: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("script", ["submit", "status", "aggregate", "sync", "fetch_data"])
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_help_teaches_and_loads_no_torch(script: str) -> None:
     done = run("-X", "importtime", f"jobs/{script}.py", "--help")
     assert done.returncode == 0
@@ -212,6 +242,70 @@ def test_a_stopped_local_run_goes_on_where_it_was(tmp_path: Path) -> None:
         assert epochs == list(range(1, len(epochs) + 1))
 
 
+SLOW = """
+import time
+from dataclasses import dataclass
+from hw5hpc.experiments.softmax.config import SoftmaxConfig
+from hw5hpc.experiments.softmax.train import SoftmaxShift
+
+@dataclass(frozen=True)
+class Config(SoftmaxConfig):
+    @property
+    def epochs(self):
+        return 500
+
+class Training(SoftmaxShift):
+    epochs = 500
+
+    def step(self, epoch, index):
+        time.sleep(0.1)
+        return super().step(epoch, index)
+"""
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    """A sweep of three points that take about a minute each."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    path = tmp_path / "slow.yaml"
+    path.write_text("experiment: slow.py\ngrid: {seed: [0, 1, 2]}\n")
+    return path
+
+
+def test_after_ctrl_c_what_never_started_is_new_and_what_is_watched_goes_on(
+    slow: Path, tmp_path: Path
+) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    words = [sys.executable, "-u", "jobs/submit.py", str(slow), "--local", *out]
+    watching = [sys.executable, "-u", "jobs/status.py", "slow", "--watch", *out]
+    with subprocess.Popen(words, cwd=ROOT, stdout=-3, stderr=subprocess.PIPE, text=True) as job:
+        while not list(tmp_path.glob("out/runs/*/metrics.jsonl")):
+            assert job.poll() is None
+            time.sleep(0.05)
+        with subprocess.Popen(watching, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as watch:  # fmt: skip
+            assert watch.stdout is not None
+            assert "running" in watch.stdout.readline()
+            watch.send_signal(signal.SIGINT)
+            _, said = watch.communicate(timeout=60)
+        assert (watch.returncode, "the jobs go on (python jobs/cancel.py slow" in said) == (
+            130,
+            True,
+        )
+        assert job.poll() is None
+        job.send_signal(signal.SIGINT)
+        _, said = job.communicate(timeout=60)
+    assert job.returncode == 130
+    assert re.search(r"0 of 3 runs have ended, \d can go on from a checkpoint, \d were not", said)
+    rows = json.loads(run("jobs/status.py", "slow", "--json", *out).stdout)
+    states = [row["state"] for row in rows]
+    assert set(states) == {"interrupted", "new"}
+    assert "run the same command to go on" in said
+    assert all("job" not in row["reason"] for row in rows)
+    # Watching what nobody works on ends.
+    assert run(*watching[2:]).returncode == 0
+
+
 FRAGILE = """
 from dataclasses import dataclass
 from pathlib import Path
@@ -256,3 +350,22 @@ def test_a_classifier_that_cannot_be_loaded_is_trained_again(sweep: Path, tmp_pa
 
 def _is_classifier(weights: Path) -> bool:
     return "experiment: classifier" in (weights.parents[1] / "config.yaml").read_text()
+
+
+def test_pdb_stops_where_a_run_fails_and_nothing_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "fragile.py").write_text(FRAGILE)
+    (tmp_path / "broken").touch()
+    sweep = tmp_path / "fragile.yaml"
+    sweep.write_text("experiment: fragile.py\ngrid: {seed: [6, 7]}\n")
+    words = ["jobs/submit.py", str(sweep), "--debug", "--pdb", "--out", str(tmp_path / "out")]
+    typed = "p self.seed * 100\nq\n"
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, input=typed, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 130, done.stderr
+    assert "RuntimeError: broken" in done.stderr
+    assert "600" in done.stdout
+    assert "left the debugger" in done.stderr
+    assert done.stdout.count("(Pdb)") == 2
+    refused = submit(sweep, "--pdb", "--dry-run")
+    assert (refused.returncode, "--pdb goes with" in refused.stderr) == (2, True)

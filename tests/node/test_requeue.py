@@ -132,3 +132,13 @@ def test_a_job_is_gone_when_slurm_says_that_it_ended(fake: Fake, state: str, gon
 def test_a_controller_that_does_not_answer_says_nothing_about_a_job(fake: Fake) -> None:
     (fake.folder / "away").touch()
     assert not requeue.gone("7_2")
+
+
+def test_a_job_that_ended_well_leaves_its_log_alone(fake: Fake) -> None:
+    theirs = ["7_2_0_log.out", "7_20_submitted.pkl", "7_3_0_result.pkl", "7_submission.sh"]
+    for name in (*theirs, "7_2_submitted.pkl", "7_2_0_result.pkl", "7_2_1_result.pkl"):
+        (fake.logs / name).touch()
+    assert fake.script(1) == 1
+    assert len(list(fake.logs.iterdir())) == 7
+    assert fake.script(0) == 0
+    assert sorted(path.name for path in fake.logs.iterdir()) == sorted(theirs)

@@ -127,7 +127,7 @@ def test_the_demo_is_decided_and_told_in_a_sentence() -> None:
 
 def test_of_several_depths_the_headline_tells_the_one_that_changed_most() -> None:
     counts = {0: [1, 2, 1, 1], 1: [6, 8, 7, 7], 5: [10, 10, 10, 10]}
-    tables = made("gan", DEPTH, {"classes_covered": counts})
+    tables = made("gan", DEPTH, {"classes_covered": counts}, reason="")
     assert headline(summarise(tables, [], [])) == (
         "Five unrolled steps cover 10 of 10 classes in all 4 seeds; without unrolling 1.25."
     )
@@ -135,7 +135,7 @@ def test_of_several_depths_the_headline_tells_the_one_that_changed_most() -> Non
 
 def test_the_rings_headline_is_what_unrolling_does() -> None:
     counts = {0: [1, 0, 1], 1: [1, 1, 0], 5: [8, 8, 8]}
-    tables = made("ring", DEPTH, {"modes_covered": counts}, **{"ring.modes": 8})
+    tables = made("ring", DEPTH, {"modes_covered": counts}, reason="", **{"ring.modes": 8})
     assert headline(summarise(tables, [], [])) == (
         "With five unrolled steps all 8 modes are covered at the end in 3 of 3 seeds; "
         "without unrolling 0.667."
