@@ -65,6 +65,10 @@ class ForkServer:
     def __exit__(self, *details: object) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def restart(self) -> None:
         """Begin anew after the server has ended."""
         self.close()
