@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hw5hpc.cluster.plan import Item, Plan, gpu_hours, pack
+from hw5hpc.cluster.plan import Item, Plan, gpu_hours, pack, pack_size
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
 from hw5hpc.store import Outputs, RunFolder, StoreError
@@ -51,7 +51,7 @@ def estimate(plan: Plan, profile: Profile, outputs: Outputs) -> Estimate | None:
     """Return what the plan's runs are likely to take; None without a measured run of each kind.
 
     A run takes what runs of its config but for the seed took, else the mean of an epoch of its
-    experiment. Runs on CPUs count for jobs that train on CPUs alone.
+    experiment. Runs on CPUs count for jobs that train on CPUs alone. Runs abreast share their GPU.
     """
     hours, used = 0.0, dict[str, list[Measured]]()
     for items, asked in ((plan.first, profile.for_prerequisites()), (plan.rest, profile)):
@@ -60,7 +60,8 @@ def estimate(plan: Plan, profile: Profile, outputs: Outputs) -> Estimate | None:
             known = used.setdefault(experiment, measured(plan, outputs, experiment, asked))
             if not known:
                 return None
-            hours += sum(_seconds(item, known) for item in mine) * asked.gpus / 3600
+            gpus = asked.gpus / min(asked.at_a_time or 1, pack_size(experiment, asked, plan.sweep.own))
+            hours += sum(_seconds(item, known) for item in mine) * gpus / 3600
     runs = [run for known in used.values() for run in known]
     return Estimate(hours, len(runs), tuple(sorted({run.device for run in runs}))) if runs else None
 

@@ -92,7 +92,9 @@ def _states(plan: Plan) -> list[str]:
 def _costs(plan: Plan, profile: Profile, outputs: Outputs | None) -> list[str]:
     count, hours = cost.most(plan, profile)
     guess = cost.estimate(plan, profile, outputs) if outputs else None
-    highest = f"  {count} tasks, at most {hours:.1f} GPU-hours (each up to {profile.time})"
+    abreast = profile.at_a_time or 1
+    beside = f"{abreast} of its runs at a time in each, " if abreast > 1 else ""
+    highest = f"  {count} tasks, {beside}at most {hours:.1f} GPU-hours (each up to {profile.time})"
     return [highest, *([f"  {guess}"] if guess else [])]
 
 

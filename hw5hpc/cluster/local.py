@@ -20,9 +20,9 @@ from rich.progress import (
 from hw5hpc.cluster.plan import Item, Plan, register
 from hw5hpc.errors import UserError
 from hw5hpc.node.abreast import Abreast, Entry
-from hw5hpc.node.fork_server import ForkServer
+from hw5hpc.node.processes import Processes
 from hw5hpc.node.retry import Budget
-from hw5hpc.node.shares import Place, here, may_have_gpu
+from hw5hpc.node.shares import Place, measured
 from hw5hpc.node.stop import StopFlag
 from hw5hpc.node.task import Task
 from hw5hpc.store import Outputs, State, Status
@@ -32,13 +32,13 @@ def run(
     plan: Plan,
     outputs: Outputs,
     crashes: int = 2,
-    server: ForkServer | None = None,
+    processes: Processes | None = None,
     at_a_time: int | None = None,
 ) -> list[State]:
     """Train what the plan holds and return the state that each run ended in.
 
-    The `server` forks a process for each run, and `at_a_time` of them train side by side (None: as
-    many as this machine carries). Without one, this process trains one run after the other; under
+    Each run gets a process of its own, and `at_a_time` of them train side by side (None: as many as
+    this machine carries). Without `processes`, this process trains one run after the other; under
     torchrun it is the first process, and trains each run with those that `join`. A run may crash
     `crashes` times without getting further before it counts as failed.
 
@@ -53,9 +53,9 @@ def run(
             budget=Budget(crashes=crashes),
             own=plan.sweep.own and plan.sweep.own.absolute(),
         )
-        if server is None:
+        if processes is None:
             return _train_here([outputs.run(item.id).path for item in items], task)
-        return _train_abreast(plan, outputs, task, server, at_a_time)
+        return _train_abreast(plan, outputs, task, processes, at_a_time)
 
 
 def join() -> None:
@@ -82,13 +82,17 @@ def _stopped_by_signals(task: Task) -> Iterator[Task]:
 
 
 def _train_abreast(
-    plan: Plan, outputs: Outputs, task: Task, server: ForkServer, at_a_time: int | None
+    plan: Plan, outputs: Outputs, task: Task, processes: Processes, at_a_time: int | None
 ) -> list[State]:
     with _stopped_by_signals(task) as task:
-        place = here(server.free_gpu_memory_gb() if may_have_gpu() else ())
-        most = at_a_time or place.abreast(len(plan.first) + len(plan.rest))
-        task = replace(task, gpu_share=place.gpu_share(most))
-        return Abreast(_entries(plan, outputs, place, at_a_time), task, most).train(server)
+        place = processes.place(measured(outputs.run(item.id) for item in plan.points))
+        going = len(plan.first) + len(plan.rest)
+        abreast = min(going, at_a_time or place.abreast(going)) or 1
+        if processes.sharing:
+            print(f"{abreast} runs at a time, {processes.sharing}")
+        task = replace(task, gpu_share=place.gpu_share(abreast))
+        entries = _entries(plan, outputs, place, at_a_time)
+        return Abreast(entries, task, abreast).train(processes.server)
 
 
 def _entries(plan: Plan, outputs: Outputs, place: Place, at_a_time: int | None) -> list[Entry]:
@@ -105,7 +109,7 @@ def _entries(plan: Plan, outputs: Outputs, place: Place, at_a_time: int | None) 
             outputs.run(item.id).path,
             frozenset(item.needs),
             item.config.cost,
-            place.threads_each(min(beside, at_a_time or place.abreast(beside))),
+            place.threads_each(beside, at_a_time),
             (data.name, data.root) if data else None,
         )
 

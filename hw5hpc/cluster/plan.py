@@ -201,15 +201,24 @@ def _inspect(
     return Item(identifier, experiment, config, state, job, stale, unknown, reason=reason)
 
 
+def pack_size(experiment: str, profile: Profile, own: Path | None = None) -> int:
+    """Return how many runs a full task carries: `pack`, or as many as the experiment suggests.
+
+    Where none is said, a task carries as many as it is to train at a time.
+    """
+    if profile.pack != "auto":
+        return int(profile.pack)
+    return max(find(experiment, own).runs_per_task, profile.at_a_time or 1)
+
+
 def pack(items: Iterable[Item], profile: Profile, own: Path | None = None) -> list[list[Item]]:
-    """Group runs into tasks: `pack` runs a task, 'auto' as many as the experiment suggests.
+    """Group runs into tasks of `pack_size` runs each.
 
     `own` is the file of the user's own experiment, where the sweep has one.
     """
     tasks: dict[str, list[list[Item]]] = {}
     for entry in items:
-        suggested = find(entry.experiment, own).runs_per_task
-        size = suggested if profile.pack == "auto" else int(profile.pack)
+        size = pack_size(entry.experiment, profile, own)
         groups = tasks.setdefault(entry.experiment, [[]])
         if len(groups[-1]) == size:
             groups.append([])

@@ -48,6 +48,7 @@ class Profile(Resources):
     """
 
     pack: str = "auto"
+    abreast: str = "auto"
     max_parallel: int = 64
     signal_seconds: int = 90
     max_crashes: int = 2
@@ -69,8 +70,16 @@ class Profile(Resources):
         check_least(self, "max_crashes", 0)
         check_least(self, "max_stops", 0)
         check_least(self, "signal_seconds", 1)
-        if self.pack != "auto" and not re.fullmatch(r"[1-9][0-9]{0,5}", self.pack):
-            raise FieldError("pack", f"takes auto or a whole number from 1, got {brief(self.pack)}")
+        for key in ("pack", "abreast"):
+            value = getattr(self, key)
+            if value != "auto" and not re.fullmatch(r"[1-9][0-9]{0,5}", value):
+                raise FieldError(key, f"takes auto or a whole number from 1, got {brief(value)}")
+        if self.processes > 1 and self.abreast not in ("auto", "1"):
+            raise FieldError(
+                "abreast",
+                f"takes 1 where {self.processes} processes train one run together, got "
+                f"{self.abreast}",
+            )
         if self.device not in DEVICES:
             raise FieldError("device", f"takes {', '.join(DEVICES)}, got {brief(self.device)}")
         for line in self.setup:
@@ -91,6 +100,13 @@ class Profile(Resources):
     def trains_on(self) -> str:
         """What a job's runs need: 'cuda' fails without a GPU, 'cpu' uses none, 'auto' either."""
         return "cuda" if self.device == "auto" and self.gpus else self.device
+
+    @property
+    def at_a_time(self) -> int | None:
+        """How many of its runs a task trains at a time; None: as many as it carries."""
+        if self.processes > 1:
+            return 1
+        return None if self.abreast == "auto" else int(self.abreast)
 
     def for_report(self) -> "Profile":
         """Return what the report job asks for."""

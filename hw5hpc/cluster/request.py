@@ -15,8 +15,8 @@ from hw5hpc.cluster.standings import Ended, Standing, asked
 from hw5hpc.console import shown
 from hw5hpc.errors import Stopped, UserError
 from hw5hpc.node.code import code_hash
-from hw5hpc.node.fork_server import ForkServer
 from hw5hpc.node.known_jobs import KnownJobs
+from hw5hpc.node.processes import Processes
 from hw5hpc.node.standing import GOING, tail
 from hw5hpc.store import Outputs, State, SweepFolder, files
 from hw5hpc.sweep import Sweep
@@ -104,16 +104,17 @@ def _train_here(request: Request, say: Say) -> bool:
         return True
     planning.check_waits(plan, for_jobs=False)
     with contextlib.ExitStack() as stack:
-        server = None
+        processes = None
         if not plan.empty and not local.under_torchrun() and not debugger.asked_for():
             # It imports torch meanwhile.
-            server = stack.enter_context(ForkServer())
+            several = len(plan.first) + len(plan.rest) > 1 and request.at_a_time != 1
+            processes = stack.enter_context(Processes(several))
         for line in check_data(plan, request.outputs):
             say(line)
         before = leaving.standing(plan, request.outputs)
         crashes = request.profile.max_crashes
         try:
-            local.run(plan, request.outputs, crashes, server, request.at_a_time)
+            local.run(plan, request.outputs, crashes, processes, request.at_a_time)
         except KeyboardInterrupt as stopped:
             raise Stopped(str(stopped) or leaving.told(request.outputs, before)) from None
         finally:

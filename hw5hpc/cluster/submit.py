@@ -9,11 +9,12 @@ from typing import Any
 
 from hw5hpc.cluster import sbatch, slurm
 from hw5hpc.cluster.freeze import freeze
-from hw5hpc.cluster.plan import Item, Plan, pack, register
+from hw5hpc.cluster.plan import Item, Plan, pack, pack_size, register
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import Stopped, UserError
 from hw5hpc.node.job import ReportJob, TrainingJob
 from hw5hpc.node.known_jobs import sender as this_sender
+from hw5hpc.node.pack import Packing
 from hw5hpc.node.retry import Budget
 from hw5hpc.store import Outputs, RunFolder, Sent, State
 
@@ -145,9 +146,10 @@ class _Sender:
         folders = [[self._outputs.run(item.id).path for item in group] for group in groups]
         name, processes = self._sweep.name, asked.processes
         budget = Budget(asked.max_crashes, asked.max_stops)
+        packings = [self._packing(group, asked) for group in groups]
         tasks = [
-            TrainingJob(name, group, budget, processes, asked.trains_on, canary)
-            for group in folders
+            TrainingJob(name, paths, budget, processes, asked.trains_on, canary, packing)
+            for paths, packing in zip(folders, packings, strict=True)
         ]
         jobs = sbatch.submit(self.executor(asked, after, needs), tasks, slurm.max_array_size())
         for job, group in zip(jobs, groups, strict=True):
@@ -156,6 +158,9 @@ class _Sender:
                 run.set_job(job, self.who.user, self.who.cluster, sync=False)
         self._outputs.sync()
         return jobs
+
+    def _packing(self, group: Sequence[Item], asked: Profile) -> Packing:
+        return Packing(pack_size(group[0].experiment, asked, self._own), asked.at_a_time)
 
     def send_report(self, after: Sequence[str]) -> tuple[str, str]:
         """Return the report job's id, or '' and why there is none: it never costs the runs."""

@@ -18,7 +18,7 @@ from hw5hpc.node.code import running_code
 from hw5hpc.node.inputs import checked_config, digest, weights_of_prerequisites
 from hw5hpc.node.ledger import Ledger
 from hw5hpc.node.progress import Progress
-from hw5hpc.node.provenance import device_name, provenance, with_turns
+from hw5hpc.node.provenance import device_name, memory, provenance, with_turns
 from hw5hpc.node.task import Task
 from hw5hpc.store import RunFolder, State
 from hw5hpc.team.team import Team
@@ -130,4 +130,4 @@ def _result(outcome: Outcome, training: Experiment) -> dict[str, Any]:
 
 def _where(device: torch.device, ranks: Ranks, task: Task) -> dict[str, Any]:
     gpus = ranks.size * task.gpu_share if device.type == "cuda" else 0
-    return {"device": device_name(device), "devices": gpus}
+    return {"device": device_name(device), "devices": gpus, **memory(device)}

@@ -14,6 +14,7 @@ from hw5hpc.experiments import EXPERIMENTS
 from hw5hpc.node import requeue
 from hw5hpc.node.code import running_code
 from hw5hpc.node.fork_server import Order
+from hw5hpc.node.progress import to_stdout
 from hw5hpc.node.retry import Budget
 from hw5hpc.node.stop import StopFlag
 from hw5hpc.node.task import Task
@@ -43,6 +44,8 @@ def main(order: Order, server: int) -> int:
 
     It is stopped by a signal, and when the process `server` that it was forked from is no more.
     """
+    if order.job:
+        to_stdout()
     stop = StopFlag()
     stop.listen(*requeue.STOPS)
     task = Task(

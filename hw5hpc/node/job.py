@@ -16,6 +16,7 @@ from hw5hpc.node import deaths, requeue
 from hw5hpc.node.brake import CanaryFailed, stop_others
 from hw5hpc.node.code import own_file
 from hw5hpc.node.known_jobs import KnownJobs
+from hw5hpc.node.pack import Packing, train_pack
 from hw5hpc.node.progress import to_stdout
 from hw5hpc.node.retry import Budget
 from hw5hpc.node.standing import note
@@ -31,7 +32,8 @@ class TrainingJob:
 
     Slurm starts it once for each of `processes`; they train every run together. On the `device`
     'cpu' no GPU is used, on 'cuda' nothing is trained without one; 'auto' takes what is there.
-    A `canary` fails as a job when its runs do: others wait for its success.
+    A `canary` fails as a job when its runs do: others wait for its success. `packing` says how many
+    of its runs train at a time.
     """
 
     def __init__(
@@ -42,9 +44,10 @@ class TrainingJob:
         processes: int = 1,
         device: str = "auto",
         canary: bool = False,
+        packing: Packing = Packing(),  # noqa: B008 - it is frozen
     ) -> None:
         self.sweep, self.budget, self.processes = sweep, budget, processes
-        self.device, self.canary = device, canary
+        self.device, self.canary, self.packing = device, canary, packing
         self.folders = [str(folder) for folder in folders]
 
     def __call__(self) -> list[str]:
@@ -115,6 +118,8 @@ class TrainingJob:
                     own=own_file(),
                     gone=requeue.gone,
                 )
+                if self.packing.side_by_side and team.ranks.alone:
+                    return train_pack(folders, task, self.packing, self.device), stop()
                 return work(folders, task, team), team.ranks.agree(stop())[0]
         except (RendezvousError, NoGpu) as error:
             # Another node may have a GPU that works; another torch is none of this job's.
@@ -135,7 +140,10 @@ class TrainingJob:
     def checkpoint(self) -> DelayedSubmission:
         folders = [Path(folder) for folder in self.folders]
         return DelayedSubmission(
-            TrainingJob(self.sweep, folders, self.budget, self.processes, self.device, self.canary)
+            TrainingJob(
+                self.sweep, folders, self.budget, self.processes, self.device, self.canary,
+                self.packing,
+            )  # fmt: skip
         )
 
 

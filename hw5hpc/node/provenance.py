@@ -1,6 +1,7 @@
 """Where a result comes from: code, packages, device, job, data."""
 
 import platform
+import resource
 import socket
 import sys
 import time
@@ -13,10 +14,22 @@ import torch
 
 from hw5hpc.node.code import ROOT, git_state, running_code
 
+# What CUDA itself takes for each process, beside what torch asks for.
+CONTEXT_GB = 0.5
+
 
 def device_name(device: torch.device) -> str:
     """Return the GPU's name, or 'CPU'."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def memory(device: torch.device) -> dict[str, float]:
+    """Return the most memory that this process has had so far, in GiB, on a GPU as well."""
+    found = {"memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+    if device.type == "cuda":
+        held = torch.cuda.max_memory_reserved(device) / 2**30
+        found["gpu_memory_gb"] = held + CONTEXT_GB
+    return {name: round(value, 3) for name, value in found.items()}
 
 
 def provenance(

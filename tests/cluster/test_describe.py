@@ -59,6 +59,12 @@ def test_gpu_hours_count_prerequisites_as_they_are_sent(tmp_path: Path) -> None:
     assert "3 tasks, at most 20.0 GPU-hours" in described(tmp_path)
 
 
+def test_runs_abreast_share_the_gpu_hours_of_their_task(tmp_path: Path) -> None:
+    """Both runs in one task of four hours, and the classifier in another."""
+    said = described(tmp_path, "cluster.gpus_per_node=1", "cluster.abreast=2")
+    assert "2 tasks, 2 of its runs at a time in each, at most 8.0 GPU-hours" in said
+
+
 def test_without_a_report_job_the_next_steps_make_the_report() -> None:
     told = next_steps(["7"], "", "depth --out x", Path("/x/index.html"))
     assert "report:  python jobs/aggregate.py depth --out x" in told

@@ -150,9 +150,18 @@ def test_force_moves_the_old_result_aside(sweep: Sweep, outputs: Outputs) -> Non
     assert len(list((outputs.root / "runs" / "replaced").iterdir())) == 1
 
 
-@pytest.mark.parametrize(("pack", "sizes"), [("auto", [1] * 6), ("4", [4, 2]), ("99", [6])])
-def test_packing(sweep: Sweep, outputs: Outputs, pack: str, sizes: list[int]) -> None:
-    profile = dataclasses.replace(Profile(), pack=pack)
+@pytest.mark.parametrize(
+    ("pack", "abreast", "sizes"),
+    [
+        ("auto", "auto", [1] * 6),
+        ("4", "auto", [4, 2]),
+        ("99", "auto", [6]),
+        ("auto", "4", [4, 2]),
+        ("3", "4", [3, 3]),
+    ],
+)
+def test_packing(sweep: Sweep, outputs: Outputs, pack: str, abreast: str, sizes: list[int]) -> None:
+    profile = dataclasses.replace(Profile(), pack=pack, abreast=abreast)
     groups = planning.pack(make(sweep, outputs).rest, profile)
     assert [len(group) for group in groups] == sizes
 

@@ -197,6 +197,12 @@ def test_times(text: str, minutes: int) -> None:
         ({"time": 28800}, "in quotes"),
         ({"time": "00:00:00"}, "at least one minute"),
         ({"pack": "some"}, "auto or a whole number"),
+        ({"abreast": "0"}, "'abreast' takes auto or a whole number from 1, got '0'"),
+        ({"abreast": 2, "gpus_per_node": 4}, "takes 1 where 4 processes train one run together"),
+        (
+            {"abreast": 2, "prerequisites": {"gpus_per_node": 2}},
+            "prerequisites: key 'abreast' takes 1 where 2 processes",
+        ),
         ({"partition": "a\n#SBATCH --uid=0"}, "one word"),
         ({"partition": "$(reboot)"}, "one word"),
         ({"account": "a;b"}, "one word"),

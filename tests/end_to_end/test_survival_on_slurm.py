@@ -63,6 +63,10 @@ class Site:
     def job(self) -> str:
         return str(json.loads((self.run() / "job.json").read_text())["job"])
 
+    def log(self, job: str) -> str:
+        logs = self.out / "sweeps" / "survive" / "logs"
+        return "".join(path.read_text() for path in logs.glob(f"{job}*.out"))
+
     def ends_as_undisturbed(self, *words: str) -> None:
         wait_until(lambda: not queue(), 300)
         assert self.status()["state"] == "finished"
@@ -190,3 +194,27 @@ def test_two_submitters_at_once_start_each_run_once(site: Site) -> None:
     for index in range(4):
         rows = (site.run(index) / "metrics.jsonl").read_text().splitlines()
         assert [json.loads(row)["epoch"] for row in rows] == list(range(1, 11))
+
+
+def test_runs_abreast_in_one_task_outlive_a_kill_and_a_preemption(site: Site) -> None:
+    """One of two processes is killed and replaced; then the task is stopped, requeued, goes on."""
+    seeds = "seed=[0,1,2]"
+    site.submit(seeds, "cluster.pack=3", "cluster.abreast=2")
+    wait_until(lambda: all((site.run(i) / "checkpoint.pt").exists() for i in (0, 1)))
+    before = [site.status(index) for index in (0, 1)]
+    job = site.job()
+    assert [status["job"] for status in before] == [job, job]
+    assert before[0]["pid"] != before[1]["pid"]
+    os.kill(int(str(before[0]["pid"])), signal.SIGKILL)
+    wait_until(lambda: site.status()["pid"] != before[0]["pid"])
+    assert site.status(1)["pid"] == before[1]["pid"]
+    assert (site.status()["crashes"], site.status(1)["crashes"]) == (1, 0)
+    assert field(job, "Restarts") == "0"
+    subprocess.run(["scancel", "--signal=TERM", job], check=True)
+    wait_until(lambda: field(job, "Restarts") == "1")
+    site.ends_as_undisturbed(seeds)
+    for index in (1, 2):
+        rows = [(folder / "runs" / site.run(index).name / "metrics.jsonl").read_bytes()
+                for folder in (site.out, site.folder / "reference")]  # fmt: skip
+        assert rows[0] == rows[1]
+    assert "3 runs, 2 at a time, CPU threads each: 1" in site.log(job)

@@ -17,6 +17,7 @@ from hw5hpc.engine import checkpoint
 from hw5hpc.experiments import rebuild
 from hw5hpc.node.abreast import Abreast, Entry, in_order
 from hw5hpc.node.fork_server import ForkServer, ServerBroken
+from hw5hpc.node.pack import Packing, train_pack
 from hw5hpc.node.task import Task
 from hw5hpc.store import Outputs, RunFolder, State, Status
 from hw5hpc.sweep import run_id
@@ -291,3 +292,16 @@ def test_what_is_kept_is_read_once_and_never_copied(monkeypatch: pytest.MonkeyPa
     first, second = load("synthetic", None, None), load("synthetic", None, None)
     images = convert(second.train_images, tuple(second.train_images.shape[1:]))
     assert images.data_ptr() == first.train_images.data_ptr()
+
+
+def test_the_runs_of_a_task_train_side_by_side(
+    outputs: Outputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs = [prepare(outputs, seed=seed) for seed in range(3)]
+    states = train_pack([run.path for run in runs], Task("test", "7_0"), Packing(3, 2))
+    assert states == [State.FINISHED] * 3
+    assert "3 runs, 2 at a time, CPU threads each: 1" in capfd.readouterr().out
+    assert {run.status().job for run in runs} == {"7_0"}
+    result = runs[0].result()
+    assert result is not None
+    assert 0.1 < result["memory_gb"] < 8

@@ -12,6 +12,7 @@ import torch
 from hw5hpc.engine.precision import NoGpu
 from hw5hpc.node import worker
 from hw5hpc.node.job import TrainingJob
+from hw5hpc.node.pack import Packing
 from hw5hpc.node.retry import Budget
 from hw5hpc.store import Outputs, RunFolder, State, Status, claim
 from hw5hpc.team import rendezvous
@@ -116,3 +117,8 @@ def test_without_a_gpu_asked_for_the_cpu_trains(
     assert job.train(slurm_task(tmp_path, 1), lambda: False) == ([State.FINISHED], False)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ("" if device == "cpu" else "0")
     assert job.checkpoint().function.device == device, "its next turn, too"
+
+
+def test_the_next_turn_takes_as_many_runs_up_at_a_time(tmp_path: Path) -> None:
+    job = TrainingJob("test", [tmp_path], Budget(), packing=Packing(4, 2))
+    assert job.checkpoint().function.packing == Packing(4, 2)
