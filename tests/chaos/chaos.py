@@ -23,7 +23,7 @@ SWEEP = """
 experiment: {experiment}
 config: {{{config}, train.epochs: {epochs}, train.checkpoint_minutes: 0.01}}
 grid: {{{axis}, seed: {{range: [0, {seeds}]}}}}
-cluster: {{time: "00:20:00", pack: {pack}, max_parallel: 2}}
+cluster: {{time: "00:20:00", pack: {pack}, abreast: {abreast}, max_parallel: 2}}
 report: [{figure}]
 """
 RING = "train.batch_size: 32, ring.steps_per_epoch: 5, ring.samples: 200"
@@ -32,9 +32,9 @@ SEEN_SECONDS = 60
 
 
 def sweeps(quick: bool) -> dict[str, str]:
-    """Both experiment families: 24 runs, or 8."""
-    ring = {"epochs": 40, "config": RING, "axis": "gan.unroll_steps: [0, 1]"}
-    cnn = {"epochs": 20, "config": CNN, "axis": "model.batch_norm: [false, true]"}
+    """Both experiment families: 24 runs, or 8; the CNNs of a task train two at a time."""
+    ring = {"epochs": 40, "config": RING, "axis": "gan.unroll_steps: [0, 1]", "abreast": 1}
+    cnn = {"epochs": 20, "config": CNN, "axis": "model.batch_norm: [false, true]", "abreast": 2}
     shared = {"seeds": 2, "pack": 2} if quick else {"seeds": 6, "pack": 3}
     return {
         "ring": SWEEP.format(experiment="ring", figure="losses", **ring, **shared),

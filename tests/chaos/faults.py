@@ -66,25 +66,28 @@ class Faults:
         return Effect(lambda: before >= 0 and restarts(victim.job) > before, victim.job)
 
     def kill_worker(self) -> Effect | None:
+        """Kill the process at work on a run, or that of its task, which may be another one."""
         victim = self._victim()
         if victim is None:
             return None
-        os.kill(victim.pid, signal.SIGKILL)
+        os.kill(self._source.choice([victim.pid, victim.task_pid]), signal.SIGKILL)
         return Effect(lambda: not victim.alive, victim.job)
 
     def truncate_checkpoint(self) -> Effect | None:
-        """Kill a worker and cut its newest checkpoint; the next turn sets that one aside."""
+        """Kill a worker and cut its newest checkpoint; the next attempt sets that one aside."""
         able = [w for w in self._workers() if (w.run / "checkpoint.previous.pt").exists()]
         if not able:
             return None
         victim = self._source.choice(able)
         aside = set(victim.run.glob("checkpoint.damaged-*"))
-        os.kill(victim.pid, signal.SIGKILL)
-        wait_for(lambda: not victim.alive, 5)
+        # Held while it is done: a process may take the killed one's place at once.
+        os.kill(victim.pid, signal.SIGSTOP)
         path = victim.run / "checkpoint.pt"
+        if path.exists():
+            os.truncate(path, int(path.stat().st_size * self._source.random()))
+        os.kill(victim.pid, signal.SIGKILL)
         if not path.exists():
             return None
-        os.truncate(path, int(path.stat().st_size * self._source.random()))
         found = lambda: set(victim.run.glob("checkpoint.damaged-*"))  # noqa: E731
         return Effect(lambda: bool(found() - aside), victim.job)
 

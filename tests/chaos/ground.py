@@ -32,6 +32,20 @@ class Worker:
             return False
         return stat.rpartition(")")[2].split()[0] != "Z"
 
+    @property
+    def task_pid(self) -> int:
+        """The process that submitit started: this one, or the one above what it was forked from."""
+        pid = self.pid
+        while pid > 1:
+            try:
+                if "submitit" in Path(f"/proc/{pid}/cmdline").read_text():
+                    return pid
+                stat = Path(f"/proc/{pid}/stat").read_text()
+            except OSError:
+                break
+            pid = int(stat.rpartition(")")[2].split()[1])
+        return self.pid
+
 
 def read(path: Path) -> dict[str, Any]:
     try:
