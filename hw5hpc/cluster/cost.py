@@ -60,7 +60,9 @@ def estimate(plan: Plan, profile: Profile, outputs: Outputs) -> Estimate | None:
             known = used.setdefault(experiment, measured(plan, outputs, experiment, asked))
             if not known:
                 return None
-            gpus = asked.gpus / min(asked.at_a_time or 1, pack_size(experiment, asked, plan.sweep.own))
+            gpus = asked.gpus / min(
+                asked.at_a_time or 1, pack_size(experiment, asked, plan.sweep.own)
+            )
             hours += sum(_seconds(item, known) for item in mine) * gpus / 3600
     runs = [run for known in used.values() for run in known]
     return Estimate(hours, len(runs), tuple(sorted({run.device for run in runs}))) if runs else None

@@ -141,7 +141,12 @@ class TrainingJob:
         folders = [Path(folder) for folder in self.folders]
         return DelayedSubmission(
             TrainingJob(
-                self.sweep, folders, self.budget, self.processes, self.device, self.canary,
+                self.sweep,
+                folders,
+                self.budget,
+                self.processes,
+                self.device,
+                self.canary,
                 self.packing,
             )  # fmt: skip
         )
