@@ -6,11 +6,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from hw5hpc.cluster import asking
 from hw5hpc.console import DONE, guard
 
 EPILOG = """\
 examples:
   python jobs/why.py outputs/sweeps/unroll_depth/report/index.html
+  python jobs/why.py unroll_depth                     the page of this sweep
   python jobs/why.py losses.png                       wherever the figure has gone
 exit status: 0 told, 2 the file holds no record
 """
@@ -20,16 +22,24 @@ def arguments() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("file", type=Path, help="a report's PNG, PDF or index.html")
+    made.add_argument(
+        "file", type=Path, help="a report's PNG, PDF or page, or a sweep's name"
+    )
     made.add_argument("--json", action="store_true", help="print the record as it stands in it")
     return made
+
+
+def page_of(sweep: Path) -> Path:
+    """Return the page of a sweep that is meant by its name or folder."""
+    _, folder = asking.find(None, str(sweep))
+    return folder.report / "index.html"
 
 
 def main() -> int:
     args = arguments().parse_args()
     from hw5hpc.report import origin
 
-    record = origin.read(args.file)
+    record = origin.read(args.file if args.file.suffix else page_of(args.file))
     for line in [record.text()] if args.json else origin.lines(record):
         print(line)
     return DONE

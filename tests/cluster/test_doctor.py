@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hw5hpc.cluster import profile as profiles
-from hw5hpc.cluster.doctor import draft, probe, site, trial
+from hw5hpc.cluster.doctor import draft, probe, site, trial, visit
 from hw5hpc.cluster.doctor.findings import ASK, NOTE, WORKS, Seen, findings
 from hw5hpc.cluster.doctor.trial import Trial
 from hw5hpc.errors import UserError
@@ -174,6 +174,13 @@ def test_the_probe_tells_what_is_here(tmp_path: Path) -> None:
     assert "refused" in facts["internet"]
     assert facts["torch"]["version"]
     assert probe.resolves("localhost")
+
+
+def test_a_misspelt_partition_gets_the_list_and_the_nearest(fake: Fake, tmp_path: Path) -> None:
+    for name in ("sbatch", "srun", "squeue"):
+        fake(name, "exit 1")
+    with pytest.raises(UserError, match=r"one of cpu, gpu-a100, old. Did you mean 'gpu-a100'"):
+        visit.visit(visit.Wanted("gpu-a10"), tmp_path, print)
 
 
 def test_without_slurm_it_says_so(tmp_path: Path) -> None:

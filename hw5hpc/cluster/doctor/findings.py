@@ -68,8 +68,7 @@ def slurm(seen: Seen) -> Iterator[Finding]:
 
 def partition(seen: Seen) -> Iterator[Finding]:
     if seen.partition is None:
-        names = ", ".join(one.name for one in seen.site.partitions) or "none"
-        yield Finding(ASK, "partition", f"there is none of this name; there are {names}")
+        yield Finding(ASK, "partition", "there is none that you may use", "ask for one")
     elif not seen.partition.has_gpus:
         yield Finding(NOTE, "GPUs", f"{seen.partition.name} has none; runs train on CPUs there")
 

@@ -8,6 +8,7 @@ from hw5hpc.cluster import slurm
 from hw5hpc.cluster.doctor import site, trial
 from hw5hpc.cluster.doctor.findings import Finding, Seen, findings
 from hw5hpc.cluster.profile import Profile
+from hw5hpc.errors import UserError, unknown
 
 # A host that answers everybody; W&B's own where its settings name one.
 WANDB = "https://api.wandb.ai"
@@ -28,10 +29,14 @@ def visit(wanted: Wanted, out: Path, say: Callable[[str], None]) -> tuple[Seen, 
 
     Raises:
         SlurmError: there is no Slurm here, or it does not answer.
+        UserError: there is no such partition.
     """
     slurm.require(Profile())
     found = site.ask()
     chosen = found.choose(wanted.partition)
+    if wanted.partition and chosen is None:
+        names = [one.name for one in found.partitions]
+        raise UserError(unknown("partition", wanted.partition, names))
     mode, url = _wandb()
     tried = None
     if chosen is not None and wanted.wait:
