@@ -22,9 +22,7 @@ def arguments() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument(
-        "file", type=Path, help="a report's PNG, PDF or page, or a sweep's name"
-    )
+    made.add_argument("file", type=Path, help="a report's PNG, PDF or page, or a sweep's name")
     made.add_argument("--json", action="store_true", help="print the record as it stands in it")
     return made
 

@@ -34,7 +34,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "CNN, tf32": ("cnn", {**CNN, "train.precision": "tf32"}),
     "CNN, bf16": ("cnn", {**CNN, "train.precision": "bf16"}),
     **{f"GAN, K = {k}": ("gan", {**GAN, "gan.unroll_steps": k}) for k in (0, 1, 5, 10)},
-    "GAN, K = 5, tf32": ("gan", {**GAN, "gan.unroll_steps": 5, "train.precision": "tf32"}),
     **{f"ring, K = {k}": ("ring", {"gan.unroll_steps": k}) for k in (0, 5)},
 }
 ABREAST = ("CNN, batch 32", "GAN, K = 5", "ring, K = 5")
