@@ -38,7 +38,7 @@ class GanOptimConfig(OptimConfig):
 
 @dataclass(frozen=True)
 class GanTrainConfig(TrainConfig):
-    """The unrolled step is taken in single precision: in TF32 ten steps failed (docs/findings.md)."""
+    """The unrolled step is taken in single precision: in TF32 ten steps fail (docs/findings.md)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
