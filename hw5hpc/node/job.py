@@ -148,7 +148,7 @@ class TrainingJob:
                 self.device,
                 self.canary,
                 self.packing,
-            )  # fmt: skip
+            )
         )
 
 
