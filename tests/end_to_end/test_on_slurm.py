@@ -57,7 +57,8 @@ def queue() -> list[str]:
 
 def training_jobs() -> list[str]:
     """Return the ids of what trains; each submission adds a word of its own to the name."""
-    shown = subprocess.run(["squeue", "--me", "-h", "-o", "%i %j"], capture_output=True, text=True)
+    # Of an array that waits, %i gives a range, which scancel refuses together with all others.
+    shown = subprocess.run(["squeue", "--me", "-h", "-o", "%F %j"], capture_output=True, text=True)
     rows = [line.split() for line in shown.stdout.splitlines()]
     return [job for job, name in rows if re.fullmatch(r"hw5hpc\.tiny\.[0-9a-f]{8}", name)]
 

@@ -30,7 +30,7 @@ LONG = SWEEP.replace("epochs: 2", "epochs: 100000").replace("[0, 5]", "[0]")
 def cluster(dev_cluster: Path) -> Iterator[None]:
     yield
     # Each submission adds a word of its own to the name.
-    words = ["squeue", "--me", "-h", "-o", "%i %j"]
+    words = ["squeue", "--me", "-h", "-o", "%F %j"]
     shown = subprocess.run(words, capture_output=True, text=True).stdout.splitlines()
     mine = [line.split()[0] for line in shown if " hw5hpc.wide." in line]
     subprocess.run(["scancel", *(mine or ["0"])], capture_output=True)
