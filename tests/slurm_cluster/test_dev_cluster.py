@@ -53,7 +53,7 @@ def submit(state, folder, *options, command):
     return slurm(state, "sbatch", "--parsable", output, *options, "--wrap", command)
 
 
-def wait_for(what, answer, seconds=120):
+def wait_for(what, answer, seconds=300):
     """Ask again until the answer is true; return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
