@@ -14,7 +14,7 @@ import pytest
 from hw5hpc.store import Outputs
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("node_names")]
+pytestmark = pytest.mark.slurm
 
 # Adam's epsilon is large for the reason given in tests/experiments/steps_over_ranks.py.
 SWEEP = """
