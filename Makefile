@@ -44,7 +44,7 @@ check: setup  ## linter, formatter, types, import layers
 	$(BIN)/lint-imports
 
 unit: setup  ## the tests that need no Slurm
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadgroup -m "not slurm" $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not slurm" $(PYTEST_ARGS)
 
 SLURM = OMP_NUM_THREADS=1 $(BIN)/pytest -q
 # Of tests that were picked by name, none may be among these.
@@ -53,7 +53,7 @@ slurm: setup  ## the tests on a real Slurm (root installs and starts one)
 	@if [ -z "$$HW5HPC_REQUIRE_ALL" ] && [ "$$(id -u)" -ne 0 ] && [ ! -x /usr/sbin/slurmctld ]; then \
 	  echo "no Slurm here, and only root can install it: its tests are left out"; \
 	else \
-	  $(SLURM) -n 3 --dist loadgroup -m "slurm and not alone" $(PYTEST_ARGS) $(NONE_IS_FINE) && \
+	  $(SLURM) -n 3 --dist loadfile -m "slurm and not alone" $(PYTEST_ARGS) $(NONE_IS_FINE) && \
 	  $(SLURM) -m "slurm and alone" $(PYTEST_ARGS) $(NONE_IS_FINE); \
 	fi
 

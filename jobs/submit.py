@@ -1,30 +1,18 @@
 """Submit a sweep: to Slurm, or to run here with --debug or --local."""
 
 import argparse
-import dataclasses
 import os
 import re
-import shlex
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hw5hpc import debugger
-from hw5hpc.cluster import folders, local
-from hw5hpc.cluster import profile as profiles
-from hw5hpc.cluster.data import located
-from hw5hpc.cluster.profile import Profile
-from hw5hpc.cluster.request import Request, carry_out
+from hw5hpc.cluster import local
+from hw5hpc.cluster.arguments import Arguments, request
+from hw5hpc.cluster.request import carry_out
 from hw5hpc.console import DONE, RUN_FAILED, amount, guard, whole_number
-from hw5hpc.errors import UserError
-from hw5hpc.experiments import read_sweep
-from hw5hpc.report.figures import check_names
-from hw5hpc.store import Outputs
-from hw5hpc.sweep import Sweep
-from hw5hpc.tracking.words import merge
 
 EPILOG = """\
 examples:
@@ -88,54 +76,14 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    args = arguments().parse_intermixed_args(
-        [RETRY.sub("--retry-cause=", word) for word in sys.argv[1:]]
-    )
-    here = args.debug or args.local
+    typed = [RETRY.sub("--retry-cause=", word) for word in sys.argv[1:]]
+    given = arguments().parse_intermixed_args(typed, Arguments())
     if os.environ.get("RANK", "0") != "0" and "LOCAL_RANK" in os.environ:
         # One of torchrun's: it trains what the first one plans, and says nothing.
-        if here and not args.dry_run:
+        if given.here and not given.dry_run:
             local.join()
         return DONE
-    if args.jobs is not None and not here:
-        raise UserError("--jobs goes with --debug or --local; on Slurm say cluster.abreast=N")
-    if args.jobs is not None and local.under_torchrun():
-        raise UserError("--jobs does not go with torchrun: its processes train one run together")
-    if args.pdb:
-        if not here or "LOCAL_RANK" in os.environ:
-            raise UserError("--pdb goes with --debug or --local, in one process")
-        debugger.ask_for()
-    if here and (args.canary or args.max_gpu_hours is not None):
-        raise UserError("--canary and --max-gpu-hours are for Slurm, not for --debug and --local")
-    file = folders.file_of(args.sweep)
-    sweep = read_sweep(file, args.overrides, args.debug, args.seeds, args.name)
-    sweep = located(sweep)
-    check_names(sweep.report, str(file))
-    words = dict(sweep.cluster_words)
-    if args.max_parallel is not None:
-        words["max_parallel"] = args.max_parallel
-    name = args.cluster or profiles.default_name()
-    profile = profiles.load(name, sweep.cluster, file, words=words)
-    sweep = dataclasses.replace(sweep, wandb=mirror(sweep, profile))
-    out = f" --out {shlex.quote(str(args.out))}" if args.out else ""
-    out += f" --cluster {args.cluster}" if args.cluster else ""
-    request = Request(
-        sweep, profile, Outputs(folders.out(args.out, lambda: profile)), f"{sweep.name}{out}",
-        here=here, dry_run=args.dry_run, wait=args.wait,
-        canary=args.canary, max_gpu_hours=args.max_gpu_hours,
-        retry_failed=args.retry_cause or args.retry_failed, force=args.force,
-        at_a_time=args.jobs,
-    )  # fmt: skip
-    return DONE if carry_out(request, print) else RUN_FAILED
-
-
-def mirror(sweep: Sweep, profile: Profile) -> dict[str, Any]:
-    """Return where W&B's mirror goes and in which mode, to record with the sweep."""
-    words = merge(profile.wandb, sweep.wandb, ("profile: wandb", f"{sweep.path}: wandb"))
-    # wandb is slow to load, and a mistake in the file shows before.
-    from hw5hpc.tracking.mode import at_submission
-
-    return at_submission(words)
+    return DONE if carry_out(request(given), print) else RUN_FAILED
 
 
 if __name__ == "__main__":

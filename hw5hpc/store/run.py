@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hw5hpc.store import arrays, config_file, files, integrity, metric_names
+from hw5hpc.store import arrays, config_file, files, integrity, metric_names, result_file
 from hw5hpc.store.files import StoreError
 from hw5hpc.store.state import State, Status
 
@@ -254,24 +254,7 @@ class RunFolder:
             StoreError: it is of another format version, or may not be read, so it is neither used
                 nor replaced.
         """
-        path = self.path / "result.json"
-        try:
-            raw = files.read_json(path)
-        except StoreError:
-            return None
-        except OSError as error:
-            raise StoreError(files.describe(path, error)) from error
-        if not isinstance(raw, dict):
-            return None
-        if raw.get("format", files.FORMAT) != files.FORMAT:
-            raise StoreError(files.other_format(path, raw["format"]))
-        whole = isinstance(raw.get("metrics"), dict) and raw.get("state") in (
-            "finished",
-            "diverged",
-        )
-        if not whole:
-            return None
-        return {**raw, "metrics": metric_names.now(files.numbers(raw["metrics"]))}
+        return result_file.read(self.path / "result.json")
 
     def set_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json, with checksums of what belongs to it.

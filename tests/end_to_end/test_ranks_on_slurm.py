@@ -14,7 +14,7 @@ import pytest
 from hw5hpc.store import Outputs
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("node_names")]
+pytestmark = pytest.mark.slurm
 
 # Adam's epsilon is large for the reason given in tests/experiments/steps_over_ranks.py.
 SWEEP = """
@@ -30,7 +30,7 @@ LONG = SWEEP.replace("epochs: 2", "epochs: 100000").replace("[0, 5]", "[0]")
 def cluster(dev_cluster: Path) -> Iterator[None]:
     yield
     # Each submission adds a word of its own to the name.
-    words = ["squeue", "--me", "-h", "-o", "%i %j"]
+    words = ["squeue", "--me", "-h", "-o", "%F %j"]
     shown = subprocess.run(words, capture_output=True, text=True).stdout.splitlines()
     mine = [line.split()[0] for line in shown if " hw5hpc.wide." in line]
     subprocess.run(["scancel", *(mine or ["0"])], capture_output=True)
@@ -67,7 +67,7 @@ def test_two_nodes_of_two_tasks_give_the_answer_of_one_process(sweep: Path) -> N
     assert "node=1(2)" in hosts
 
 
-def wait_until(condition: object, seconds: float = 200) -> None:
+def wait_until(condition: object, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "it did not happen in time"
@@ -102,9 +102,9 @@ def test_a_killed_rank_is_named_and_the_run_comes_back(sweep: Path, rank: int, w
     (victim,) = rank_processes(out, rank)
     os.kill(victim, 9)
     (status,) = out.glob("runs/*/status.json")
-    wait_until(lambda: json.loads(status.read_text())["crashes"] == 1, 120)
+    wait_until(lambda: json.loads(status.read_text())["crashes"] == 1)
     logs = list(out.glob("sweeps/wide/logs/*_0_log.out"))
-    wait_until(lambda: any(re.search(words, path.read_text()) for path in logs), 10)
+    wait_until(lambda: any(re.search(words, path.read_text()) for path in logs))
     before = next(out.glob("runs/*/metrics.jsonl")).stat().st_size
     wait_until(lambda: json.loads(status.read_text())["state"] == "running")
     wait_until(lambda: next(out.glob("runs/*/metrics.jsonl")).stat().st_size > before)
@@ -117,7 +117,7 @@ def test_another_number_of_processes_fails_the_run_before_it_trains(sweep: Path)
     out = sweep.parent / "out"
     submit(sweep, "--cluster", "dev", "--out", out)
     (status,) = out.glob("runs/*/status.json")
-    wait_until(lambda: json.loads(status.read_text())["state"] == "failed", 120)
+    wait_until(lambda: json.loads(status.read_text())["state"] == "failed")
     reason = json.loads(status.read_text())["reason"]
     assert reason == "wrong world size: the task was sent for 4 processes, Slurm started 2"
     assert not list(out.glob("runs/*/metrics.jsonl"))
@@ -130,6 +130,6 @@ def test_ranks_that_cannot_connect_come_back_and_finish(sweep: Path) -> None:
     out = sweep.parent / "out"
     submit(sweep, "--cluster", "dev", "--out", out)
     (status,) = out.glob("runs/*/status.json")
-    wait_until(lambda: json.loads(status.read_text())["crashes"] == 1, 120)
+    wait_until(lambda: json.loads(status.read_text())["crashes"] == 1)
     assert "cannot connect to the others over gloo" in json.loads(status.read_text())["reason"]
     wait_until(lambda: json.loads(status.read_text())["state"] == "finished")

@@ -31,8 +31,6 @@ DRIFTING = ("cnn_batch_norm-float64", "cnn_batch_norm-float32", "gan_1-float32",
 SIZES = (1, 2, 3)
 LOOPED = ("classifier", "cnn", "cnn_batch_norm", "gan_1")
 MOVED = "cnn_batch_norm"
-# Its processes cost far more to start than to run: one worker makes them all.
-pytestmark = pytest.mark.xdist_group("over_ranks")
 
 
 def launch(size: int, folder: Path, *jobs: str) -> None:

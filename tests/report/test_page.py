@@ -19,8 +19,7 @@ from hw5hpc.report.summary import summarise
 from hw5hpc.report.tables import Tables
 from hw5hpc.store import State, Status
 
-# One worker starts the browser and makes the page of a thousand runs.
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("page")]
+pytestmark = pytest.mark.browser
 FIGURES = {4: ["final_samples", "losses"], 20: ["final_samples", "mode_coverage"]}
 GRIDS = {
     4: {"gan.unroll_steps": [0, 5], "seed": [0, 1]},

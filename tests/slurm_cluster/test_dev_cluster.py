@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-# `down` takes the nodes' names out of /etc/hosts for a moment; tests of ranks need them.
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("node_names")]
+pytestmark = pytest.mark.slurm
 
 SCRIPT = Path(__file__).resolve().parents[2] / "slurm" / "dev_cluster.sh"
 
@@ -53,7 +52,7 @@ def submit(state, folder, *options, command):
     return slurm(state, "sbatch", "--parsable", output, *options, "--wrap", command)
 
 
-def wait_for(what, answer, seconds=120):
+def wait_for(what, answer, seconds=300):
     """Ask again until the answer is true; return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
