@@ -12,6 +12,7 @@ from pathlib import Path
 from hw5hpc.cluster.recorded import jobs_of, needs, run_ids
 from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.store import Outputs, RunFolder, StoreError, SweepFolder, holder
+from hw5hpc.store.leftovers import passing, set_aside
 
 # What a job of Slurm's leaves, by the job's id: ID or ID_TASK, and for some the rank after it.
 JOB_FILES = (
@@ -104,13 +105,13 @@ def _replaced(folder: Folder) -> Iterator[Path]:
 def _passing(folder: Folder) -> Iterator[Path]:
     for run in folder.runs:
         if _has_result(run) and holder(run) is None:
-            yield from run.passing()
+            yield from passing(run.path, run.artifacts)
 
 
 def _set_aside(folder: Folder) -> Iterator[Path]:
     for run in folder.runs:
         if folder.idle(run):
-            yield from run.set_aside()
+            yield from set_aside(run.path)
 
 
 def _strays(folder: Folder) -> Iterator[Path]:

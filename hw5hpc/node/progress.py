@@ -51,7 +51,7 @@ def line(row: Mapping[str, float], epochs: int, headline: str, timing: Mapping[s
         timing: `step_ms`, milliseconds a step; `seconds`, since the run began. Either may lack.
     """
     of = f"/{epochs}" if epochs else ""
-    names = [name for name in row if name.startswith("loss")]
+    names = [name for name in row if "loss" in name.split("_")]
     names += [headline] if headline in row and headline not in names else []
     measures = ", ".join(f"{name} {row[name]:.4g}" for name in names)
     ms, seconds = timing.get("step_ms"), timing.get("seconds")

@@ -11,17 +11,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hw5hpc.store import arrays, config_file, files, integrity, metric_names, result_file
+from hw5hpc.store import arrays, config_file, files, integrity, leftovers, metric_names, result_file
 from hw5hpc.store.files import StoreError
 from hw5hpc.store.state import State, Status
 
 RESERVE_BYTES = 16384
 # A Slurm job's id (of an array's task too), a user or a cluster.
 WORD = re.compile(r"[\w.@+-]{1,64}")
-# What only a run at work needs.
-PASSING = re.compile(
-    r"reserve|checkpoint(\.previous)?\.pt|claim\.json|claim\.lock|\..*\.tmp|\.claim\..*\.heir"
-)
 
 
 @dataclass(frozen=True)
@@ -198,21 +194,8 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Remove what only a run at work needs; for a run that has its result and no holder."""
-        for path in self.passing():
+        for path in leftovers.passing(self.path, self.artifacts):
             files.discard(path)
-
-    def passing(self) -> list[Path]:
-        """Return the files that only a run at work needs."""
-        found: list[Path] = []
-        for folder in (self.path, self.artifacts):
-            with contextlib.suppress(OSError):
-                found += [path for path in folder.iterdir() if PASSING.fullmatch(path.name)]
-        return found
-
-    def set_aside(self) -> list[Path]:
-        """Return the files that were found damaged or unfit, and kept beside what replaced them."""
-        patterns = ("*.damaged-*", "*.unfit-*")
-        return sorted(path for pattern in patterns for path in self.path.glob(pattern))
 
     def stamp(self) -> tuple[int, ...]:
         """Return numbers that change when the state, the job or the result is written anew."""

@@ -106,9 +106,7 @@ def unrolled_loop(depth: int, count: int = 4096) -> Step:
 
     def loss_of(weights: list[Tensor], real: Tensor, fake: Tensor) -> Tensor:
         named = dict(zip(names, weights, strict=True))
-        on_real, on_fake = (
-            torch.func.functional_call(judge, named, (x,)) for x in (real, fake)
-        )
+        on_real, on_fake = (torch.func.functional_call(judge, named, (x,)) for x in (real, fake))
         return softplus(-on_real).mean() + softplus(on_fake).mean()
 
     def look_ahead(real: Tensor, fake: Tensor) -> list[Tensor]:

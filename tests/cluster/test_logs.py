@@ -27,20 +27,20 @@ def source(tmp_path: Path) -> logs.Source:
 
 
 def test_a_row_is_told_with_its_losses_the_headline_and_the_speed() -> None:
-    row = {"epoch": 3, "step": 1200, "loss_generator": 0.71132, "kl": 2.0, "classes_covered": 9}
+    row = {"epoch": 3, "step": 1200, "generator_loss": 0.71132, "kl": 2.0, "classes_covered": 9}
     told = line(row, 50, "classes_covered", {"step_ms": 12.34, "seconds": 41.2})
     assert told == (
-        "epoch 3/50 step 1200: loss_generator 0.7113, classes_covered 9 (12.3 ms a step, 41 s)"
+        "epoch 3/50 step 1200: generator_loss 0.7113, classes_covered 9 (12.3 ms a step, 41 s)"
     )
 
 
 def test_a_point_without_a_job_is_told_from_its_own_rows(source: logs.Source) -> None:
     source.run.set_status(Status().to(State.RUNNING, epochs=8))
-    source.run.add_metrics({"epoch": 1, "step": 5, "loss_generator": 1.0, "modes_covered": 2})
+    source.run.add_metrics({"epoch": 1, "step": 5, "generator_loss": 1.0, "modes_covered": 2})
     source.run.add_timing({"epoch": 1, "step": 5, "seconds": 3.0, "step_ms": 2.0})
     head, told = logs.show(source)
     assert "its rows in" in head
-    assert told == "epoch 1/8 step 5: loss_generator 1, modes_covered 2 (2 ms a step, 3 s)"
+    assert told == "epoch 1/8 step 5: generator_loss 1, modes_covered 2 (2 ms a step, 3 s)"
 
 
 def test_the_log_of_a_job_that_another_sweep_sent_is_found(source: logs.Source) -> None:
