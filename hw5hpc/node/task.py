@@ -8,6 +8,10 @@ from hw5hpc.node.retry import Budget
 from hw5hpc.store import Status
 
 
+def nobody(run: str, status: Status) -> None:
+    """Tell nobody how a run gets on."""
+
+
 @dataclass(frozen=True)
 class Task:
     """What the runs of one task share; `job` is '' without Slurm.
@@ -23,7 +27,7 @@ class Task:
     sweep: str
     job: str = ""
     stop: Callable[[], bool] = lambda: False
-    tell: Callable[[str, Status], None] = lambda run, status: None
+    tell: Callable[[str, Status], None] = nobody
     budget: Budget = field(default_factory=Budget)
     killed: str = ""
     gone: Callable[[str], bool] = lambda job: False

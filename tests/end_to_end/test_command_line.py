@@ -306,6 +306,27 @@ def test_after_ctrl_c_what_never_started_is_new_and_what_is_watched_goes_on(
     assert run(*watching[2:]).returncode == 0
 
 
+def test_runs_of_a_command_that_is_killed_save_and_end(tmp_path: Path) -> None:
+    """kill -9 leaves no process behind, and the same command goes on."""
+    path = tmp_path / "long.yaml"
+    path.write_text(
+        "experiment: ring\ngrid: {seed: [0, 1]}\nconfig: {train.epochs: 9999, "
+        "train.batch_size: 8, ring.steps_per_epoch: 5, ring.samples: 20}\n"
+    )
+    words = ["jobs/submit.py", str(path), "--local", "--jobs", "2", "--out", str(tmp_path)]
+    with subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL) as job:
+        while len(list(tmp_path.glob("runs/*/metrics.jsonl"))) < 2:
+            assert job.poll() is None
+            time.sleep(0.05)
+        claims = [json.loads(claim.read_text()) for claim in tmp_path.glob("runs/*/claim.json")]
+        job.kill()
+    while any(Path(f"/proc/{claim['pid']}").exists() for claim in claims):
+        time.sleep(0.05)
+    for run_folder in (tmp_path / "runs").iterdir():
+        assert json.loads((run_folder / "status.json").read_text())["state"] == "interrupted"
+        assert (run_folder / "checkpoint.pt").exists()
+
+
 FRAGILE = """
 from dataclasses import dataclass
 from pathlib import Path
