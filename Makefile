@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := sweeps/unroll_depth.yaml
 
-.PHONY: help setup data browser demo test check unit slurm chaos bench gpu lock clean
+.PHONY: help setup data browser demo test check unit slurm chaos bench ranks gpu lock clean
 .NOTPARALLEL:
 
 help:  ## show this list
@@ -60,7 +60,10 @@ slurm: setup  ## the tests on a real Slurm (root installs and starts one)
 chaos: setup  ## sweeps under faults of eleven kinds, compared with sweeps left alone (as root)
 	$(BIN)/python tests/chaos/chaos.py $(CHAOS_ARGS)
 
-bench: setup  ## the time of a training step against processes and threads
+bench: setup  ## training steps and a mixed sweep against plain loops and scripts
+	$(BIN)/python tests/benchmark/bench.py $(BENCH_ARGS)
+
+ranks: setup  ## the time of a training step against processes and threads
 	$(BIN)/python tests/benchmark/step_time.py $(BENCH_ARGS)
 
 gpu: setup  ## on a GPU: captured steps, runs side by side, and whether both keep every bit

@@ -113,7 +113,7 @@ def captured(training: Any) -> bool:
     return bool(replay.captures and replay._captured)
 
 
-def microseconds(take: Callable[[], None], seconds: float) -> float:
+def microseconds(take: Callable[[], object], seconds: float) -> float:
     """Return the time of a step, over a window of so many seconds."""
     import torch
 
@@ -171,67 +171,15 @@ def ceilings(page: Page) -> None:
     page.add(f"| product of 256 x 784 x 512, fp32 | {taken:.1f} µs |")
 
 
-def plain_loop(case: str) -> Callable[[], None] | None:
+def plain_loop(case: str) -> Callable[[], object] | None:
     """Return one step of the loop that a user would write; None for what has no plain one."""
     import torch
-    from torch import nn
-    from torch.nn.functional import cross_entropy, softplus
-    from torch.utils.data import DataLoader, TensorDataset
+    from plain import cnn_loop, gan_loop
 
-    from hw5hpc.models.cnn import Cnn
-    from hw5hpc.models.mlp import Mlp, discriminator_widths, generator_widths
-
-    source = torch.Generator().manual_seed(0)
     torch.backends.cudnn.allow_tf32 = False
     if case in ("CNN, batch 32", "CNN, batch norm"):
-        net = Cnn(source, batch_norm="norm" in case).cuda()
-        optim = torch.optim.Adam(net.parameters())
-        images, labels = torch.rand(4096, 3, 32, 32), torch.randint(10, (4096,))
-        loader = DataLoader(TensorDataset(images, labels), 32, shuffle=True)
-
-        def batches() -> Iterator[list[torch.Tensor]]:
-            while True:
-                yield from loader
-
-        found = batches()
-
-        def one() -> None:
-            x, y = (part.cuda() for part in next(found))
-            loss = cross_entropy(net(x), y)
-            optim.zero_grad()
-            loss.backward()
-            optim.step()
-            loss.item()
-
-        return one
-    if case != "GAN, K = 0":
-        return None
-    g: nn.Module = Mlp(generator_widths(100), source, output="tanh").cuda()
-    d: nn.Module = Mlp(discriminator_widths(), source).cuda()
-    optim_g, optim_d = (torch.optim.Adam(net.parameters(), 1e-4, (0.5, 0.999)) for net in (g, d))
-    loader = DataLoader(TensorDataset(torch.rand(4096, 784)), 128, shuffle=True)
-
-    def reals() -> Iterator[torch.Tensor]:
-        while True:
-            for (real,) in loader:
-                yield real
-
-    stream = reals()
-
-    def both() -> None:
-        real = next(stream).cuda()
-        fake = g(torch.randn(128, 100, device="cuda"))
-        loss_d = softplus(-d(real)).mean() + softplus(d(fake.detach())).mean()
-        optim_d.zero_grad()
-        loss_d.backward()
-        optim_d.step()
-        loss_g = softplus(-d(fake)).mean()
-        optim_g.zero_grad()
-        loss_g.backward()
-        optim_g.step()
-        loss_d.item(), loss_g.item()
-
-    return both
+        return cnn_loop("cuda", norm="norm" in case)
+    return gan_loop("cuda") if case == "GAN, K = 0" else None
 
 
 def alone(page: Page, seconds: float) -> dict[str, float]:

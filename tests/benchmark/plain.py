@@ -1,11 +1,14 @@
 """Training steps as a user would write them, to measure this suite's own against.
 
-A loop reads its batches from a DataLoader and looks at each loss; a bare step is the same mathematics in
-as few lines as there can be, with what makes it fast and nothing that a study needs.
+A loop reads its batches from a DataLoader and looks at each loss; a bare step is the same
+mathematics in as few lines as there can be, with what makes it fast and nothing that a study needs.
+`python plain.py KIND STEPS SEED` is the script that somebody without this suite would run.
 """
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,8 +16,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 from torch.utils.data import DataLoader, TensorDataset
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from hw5hpc.data.ring import centres, sample
 from hw5hpc.models.cnn import Cnn
-from hw5hpc.models.mlp import Mlp, discriminator_widths, generator_widths
+from hw5hpc.models.mlp import Mlp, discriminator_widths, generator_widths, ring_widths
 
 Step = Callable[[], object]
 
@@ -94,14 +100,28 @@ def gan_loop(device: str, count: int = 4096) -> Step:
     return step
 
 
-def unrolled_loop(depth: int, count: int = 4096) -> Step:
-    """One step of the GAN with so many unrolled ones, Adam by hand in the modules' own tensors."""
-    source = torch.Generator().manual_seed(0)
+def images_and_nets(source: torch.Generator) -> tuple[Iterator[list[Tensor]], Mlp, Mlp]:
+    """Return batches of made-up grey images, a generator and a discriminator for them."""
     made = Mlp(generator_widths(100), source, output="tanh")
-    judge = Mlp(discriminator_widths(), source)
+    images = torch.rand(4096, 784, generator=source) * 2 - 1
+    return _batches(128, images), made, Mlp(discriminator_widths(), source)
+
+
+def ring_and_nets(source: torch.Generator) -> tuple[Iterator[list[Tensor]], Mlp, Mlp]:
+    """Return batches of points on the ring of Gaussians, and networks for them."""
+    made = Mlp(ring_widths(256, 2), source, orthogonal=True)
+    where = centres(8, 1.0, torch.device("cpu"))
+    points = sample(50_000, where, 0.02, source)
+    return _batches(512, points), made, Mlp(ring_widths(2, 1), source, orthogonal=True)
+
+
+def unrolled_loop(
+    depth: int, found: tuple[Iterator[list[Tensor]], Mlp, Mlp], noise_size: int
+) -> Step:
+    """One GAN step with so many unrolled ones: Adam by hand, a tensor for each parameter."""
+    batches, made, judge = found
     optim_g = torch.optim.Adam(made.parameters(), 1e-3, (0.5, 0.999))
     optim_d = torch.optim.Adam(judge.parameters(), 1e-4, (0.5, 0.999))
-    found = _batches(128, torch.rand(count, 784) * 2 - 1)
     names = [name for name, _ in judge.named_parameters()]
 
     def loss_of(weights: list[Tensor], real: Tensor, fake: Tensor) -> Tensor:
@@ -110,7 +130,7 @@ def unrolled_loop(depth: int, count: int = 4096) -> Step:
         return softplus(-on_real).mean() + softplus(on_fake).mean()
 
     def look_ahead(real: Tensor, fake: Tensor) -> list[Tensor]:
-        weights = list(judge.parameters())
+        weights: list[Tensor] = list(judge.parameters())
         means = [torch.zeros_like(w) for w in weights]
         squares = [torch.zeros_like(w) for w in weights]
         for count in range(1, depth + 1):
@@ -125,8 +145,8 @@ def unrolled_loop(depth: int, count: int = 4096) -> Step:
         return weights
 
     def step() -> object:
-        (real,) = next(found)
-        fake = made(torch.randn(len(real), 100))
+        (real,) = next(batches)
+        fake = made(torch.randn(len(real), noise_size))
         ahead = dict(zip(names, look_ahead(real, fake), strict=True))
         loss_g = softplus(-torch.func.functional_call(judge, ahead, (fake,))).mean()
         optim_g.zero_grad()
@@ -139,3 +159,18 @@ def unrolled_loop(depth: int, count: int = 4096) -> Step:
         return loss_d.item(), loss_g.item()
 
     return step
+
+
+KINDS: dict[str, Callable[[torch.Generator], Step]] = {
+    "cnn": lambda source: cnn_loop("cpu"),
+    "gan": lambda source: unrolled_loop(5, images_and_nets(source), 100),
+    "ring": lambda source: unrolled_loop(5, ring_and_nets(source), 256),
+}
+
+
+if __name__ == "__main__":
+    kind, steps, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    torch.manual_seed(seed)
+    take = KINDS[kind](torch.Generator().manual_seed(seed))
+    for _ in range(steps):
+        take()

@@ -1,4 +1,4 @@
-"""`make bench`: the time of a training step against processes and threads, as a Markdown table.
+"""`make ranks`: the time of a training step against processes and threads, as a Markdown table.
 
 Each way of running trains the same cases, several times and in turn, so that what else the machine
 does falls on all alike; the first way is the plain one that the ratios refer to.

@@ -1,4 +1,4 @@
-"""`make bench`, at its shortest: every way of running gives a time and a ratio."""
+"""`make ranks`, at its shortest: every way of running gives a time and a ratio."""
 
 import re
 import subprocess
