@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -84,7 +85,14 @@ class Tables:
 
     def rows(self, frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:
         """Return the rows of `results` or `curves` that belong to a setting."""
-        return frame[[found == setting for found in settings_of(frame, self.settings)]]
+        if frame is self.curves:
+            # The large one, which each figure asks for each setting of.
+            return frame.iloc[self._curves_of.get(setting, [])]
+        return frame.iloc[_places(frame, self.settings).get(setting, [])]
+
+    @cached_property
+    def _curves_of(self) -> dict[Setting, list[int]]:
+        return _places(self.curves, self.settings)
 
     def finished(self, setting: Setting) -> pd.DataFrame:
         """Return the results of a setting's finished runs."""
@@ -120,6 +128,14 @@ class Tables:
         return [run for run in rows["run"] if self.arrays.get(run, {}).get(name)]
 
 
+def _places(frame: pd.DataFrame, keys: list[str]) -> dict[Setting, list[int]]:
+    """Return the numbers of the rows of each setting."""
+    found: dict[Setting, list[int]] = {}
+    for number, setting in enumerate(settings_of(frame, keys)):
+        found.setdefault(setting, []).append(number)
+    return found
+
+
 def settings_of(frame: pd.DataFrame, keys: list[str]) -> list[Setting]:
     """Return each row's values of the keys; an absent value is None, which equals itself."""
     if not keys:
@@ -131,4 +147,5 @@ def settings_of(frame: pd.DataFrame, keys: list[str]) -> list[Setting]:
 def _values(frame: pd.DataFrame, key: str) -> list[Any]:
     if key not in frame:
         return [None] * len(frame)
-    return [None if pd.isna(value) else value for value in frame[key].tolist()]
+    column = frame[key]
+    return column.astype(object).where(column.notna(), None).tolist()

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from hw5hpc.errors import UserError
 from hw5hpc.store.values import numbers as numbers
 from hw5hpc.store.values import parse_json as parse_json
+from hw5hpc.store.values import parse_json_lines
 from hw5hpc.store.values import valid as valid
 
 FORMAT = 1
@@ -255,7 +256,7 @@ def read_json_lines(path: Path, limit: int = TABLE_BYTES) -> list[Any]:
         content = read_bytes(path, limit)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [row for line in content.splitlines() if (row := parse_json(line)) is not None]
+    return parse_json_lines(content)
 
 
 def truncate(path: Path, length: int) -> None:
