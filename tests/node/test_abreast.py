@@ -34,6 +34,11 @@ def server() -> Iterator[ForkServer]:
             yield made
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("alone")
+
+
 @pytest.fixture
 def outputs(tmp_path: Path) -> Outputs:
     return Outputs(tmp_path)
@@ -57,8 +62,8 @@ def train(
 
 
 def as_alone(server: ForkServer, run: RunFolder, folder: Path, threads: int = 1) -> bool:
-    """Whether a run has the bytes of the same run trained with nothing beside it."""
-    other = Outputs(folder).run(run.id)
+    """Whether a run has the bytes of the same run trained alone, which `folder` keeps."""
+    other = Outputs(folder / f"{threads} threads").run(run.id)
     if not other.path.exists():
         other.create(*run.config())
         assert train(server, [other], 1, threads) == [State.FINISHED]
@@ -89,17 +94,17 @@ LONG: dict[str, Any] = {"train.epochs": 12, "train.checkpoint_minutes": 0}
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_run_ends_with_the_same_bytes_as_alone(
-    server: ForkServer, outputs: Outputs, tmp_path: Path, threads: int
+    server: ForkServer, outputs: Outputs, alone: Path, threads: int
 ) -> None:
     runs = [prepare(outputs, seed=seed) for seed in range(3)]
     assert train(server, runs, threads=threads) == [State.FINISHED] * 3
-    assert all(as_alone(server, run, tmp_path / "alone", threads) for run in runs)
+    assert all(as_alone(server, run, alone, threads) for run in runs)
     assert {run.provenance()["threads"] for run in runs} == {threads}
     assert len({run.status().pid for run in runs} | {os.getpid()}) == 4
 
 
 def test_a_killed_process_is_replaced_and_the_others_go_on(
-    server: ForkServer, outputs: Outputs, tmp_path: Path
+    server: ForkServer, outputs: Outputs, alone: Path
 ) -> None:
     runs = [prepare(outputs, seed=seed, **LONG) for seed in range(3)]
     pids: list[int] = []
@@ -113,11 +118,11 @@ def test_a_killed_process_is_replaced_and_the_others_go_on(
     assert [run.status().pid == pid for run, pid in zip(runs, pids, strict=True)] == [
         True, False, True
     ]  # fmt: skip
-    assert all(as_alone(server, run, tmp_path / "alone") for run in runs)
+    assert all(as_alone(server, run, alone) for run in runs)
 
 
 def test_a_stop_leaves_a_checkpoint_of_each_and_all_go_on_with_the_same_bytes(
-    server: ForkServer, outputs: Outputs, tmp_path: Path
+    server: ForkServer, outputs: Outputs, alone: Path
 ) -> None:
     runs, stop = [prepare(outputs, seed=seed, **LONG) for seed in range(2)], threading.Event()
     waiting = prepare(outputs, seed=2, **LONG)
@@ -130,27 +135,27 @@ def test_a_stop_leaves_a_checkpoint_of_each_and_all_go_on_with_the_same_bytes(
     assert all(run.checkpoint.exists() and not run.claim_path.exists() for run in runs)
     assert [run.status().stops for run in runs] == [1, 1]
     assert train(server, [*runs, waiting]) == [State.FINISHED] * 3
-    assert all(as_alone(server, run, tmp_path / "alone") for run in (*runs, waiting))
+    assert all(as_alone(server, run, alone) for run in (*runs, waiting))
 
 
 def test_a_stop_that_reaches_one_process_alone_ends_no_run(
-    server: ForkServer, outputs: Outputs, tmp_path: Path
+    server: ForkServer, outputs: Outputs, alone: Path
 ) -> None:
     runs = [prepare(outputs, seed=seed, **LONG) for seed in range(2)]
     states = during(server, runs, lambda: os.kill(runs[0].status().pid, signal.SIGTERM))
     assert states == [State.FINISHED] * 2
     assert [run.status().stops for run in runs] == [1, 0]
-    assert as_alone(server, runs[0], tmp_path / "alone")
+    assert as_alone(server, runs[0], alone)
 
 
 def test_all_go_on_when_the_process_dies_that_they_were_forked_from(
-    outputs: Outputs, tmp_path: Path
+    outputs: Outputs, alone: Path
 ) -> None:
     runs = [prepare(outputs, seed=seed, **LONG) for seed in range(2)]
     with ForkServer() as server:
         states = during(server, runs, lambda: os.kill(server.pid, signal.SIGKILL))
         assert states == [State.FINISHED] * 2
-        assert all(as_alone(server, run, tmp_path / "alone") for run in runs)
+        assert all(as_alone(server, run, alone) for run in runs)
 
 
 def test_a_server_that_cannot_begin_is_not_started_again_and_again(
@@ -274,7 +279,7 @@ def test_a_run_waits_for_what_it_needs_alone(server: ForkServer, outputs: Output
 
 
 def test_a_run_goes_on_with_the_threads_that_it_began_with(
-    server: ForkServer, outputs: Outputs, tmp_path: Path
+    server: ForkServer, outputs: Outputs, alone: Path
 ) -> None:
     run, stop = prepare(outputs, **LONG), threading.Event()
     states = during(server, [run], stop.set, stop=stop.is_set, threads=2)
@@ -283,7 +288,7 @@ def test_a_run_goes_on_with_the_threads_that_it_began_with(
         pytest.skip("needs two CPUs")
     assert train(server, [run], threads=1) == [State.FINISHED]
     assert run.provenance()["threads"] == 2
-    assert as_alone(server, run, tmp_path / "alone", threads=2)
+    assert as_alone(server, run, alone, threads=2)
 
 
 def test_what_is_kept_is_read_once_and_never_copied(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +300,7 @@ def test_what_is_kept_is_read_once_and_never_copied(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_runs_of_a_task_train_side_by_side(
-    outputs: Outputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    outputs: Outputs, capfd: pytest.CaptureFixture[str]
 ) -> None:
     runs = [prepare(outputs, seed=seed) for seed in range(3)]
     states = train_pack([run.path for run in runs], Task("test", "7_0"), Packing(3, 2))
