@@ -1,7 +1,7 @@
 """Training steps as a user would write them, to measure this suite's own against.
 
-A loop reads its batches from a DataLoader and looks at each loss; a bare step is the same mathematics in
-as few lines as there can be, with what makes it fast and nothing that a study needs.
+A loop reads its batches from a DataLoader and looks at each loss; a bare step is the same
+mathematics in as few lines as there can be, with what makes it fast and nothing that a study needs.
 """
 
 import contextlib
