@@ -112,8 +112,8 @@ def _find(outputs: Outputs, word: str) -> tuple[Outputs, SweepFolder]:
     path = Path(word)
     for place in (path.absolute(), *path.absolute().parents):
         # A report's page or a log means its sweep, too.
-        if (place / "sweep.json").is_file():
-            return Outputs(place.parents[1]), SweepFolder(place)
+        if (sweep := SweepFolder(place)).sweep_path.is_file():
+            return Outputs(place.parents[1]), sweep
     if path.suffix in (".yaml", ".yml") and not _record(outputs.sweep(word)):
         return outputs, _of_file(outputs, path)
     folder = outputs.sweep(word)

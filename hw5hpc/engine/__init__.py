@@ -1,1 +1,1 @@
-"""How anything is trained; knows no experiment."""
+"""How anything is trained, the unrolled GAN step included; it knows no config and no data set."""

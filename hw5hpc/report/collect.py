@@ -64,7 +64,7 @@ def _links(run: RunFolder, sweep: SweepFolder, job: str) -> dict[str, str]:
         # What was sent last explains more than what wrote the result, if it has a log already.
         jobs.insert(0, run.job())
     logs = [log for log in map(sweep.log_of, filter(None, jobs)) if log.is_file()]
-    places = {"config": run.path / "config.yaml", "folder": run.path, "W&B": run.path / "wandb"}
+    places = {"config": run.config_path, "folder": run.path, "W&B": run.path / "wandb"}
     found = {what: place for what, place in places.items() if place.exists()}
     found |= dict(zip(["log"], logs, strict=False))
     links = {what: _relative(place, sweep.report) for what, place in found.items()}

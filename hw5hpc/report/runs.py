@@ -14,7 +14,6 @@ from hw5hpc.text import safe, safe_value
 MISSING, DAMAGED = "missing", "damaged"
 # What a run is in while its own files cannot say whether its job is still there.
 GOING = (State.QUEUED, State.RUNNING, State.INTERRUPTED)
-METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,8 @@ def _read_folder(run: RunFolder, point: Mapping[str, Any], news: News | None) ->
         ),
         config=config,
         metrics=numbers(result.get("metrics")),
-        rows=() if METRICS in damaged else rows,
-        arrays=_whole(run.arrays(), damaged),
+        rows=() if run.metrics_path.name in damaged else rows,
+        arrays=_whole(run, damaged),
         facts=_facts(result, facts),
         source=source,
         class_names=_names(result.get("class_names")),
@@ -107,15 +106,16 @@ def _words(damaged: Mapping[str, str]) -> list[str]:
     return [f"{name}: {what}" for name, what in damaged.items()]
 
 
-def _whole(arrays: dict[str, Arrays], damaged: Mapping[str, str]) -> dict[str, Arrays]:
-    """Leave out the arrays that are not what the run wrote."""
+def _whole(run: RunFolder, damaged: Mapping[str, str]) -> dict[str, Arrays]:
+    """Return the arrays, but for those that are not what the run wrote."""
+    wrong = {run.path / name for name in damaged}
     return {
         name: {
             epoch: array
             for epoch, array in kept.items()
-            if f"artifacts/{name}.{epoch:05d}.npy" not in damaged
+            if run.array_path(name, epoch) not in wrong
         }
-        for name, kept in arrays.items()
+        for name, kept in run.arrays().items()
     }
 
 

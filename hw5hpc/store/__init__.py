@@ -1,4 +1,4 @@
-"""The run store: the only code that knows the names of files in a run or sweep directory."""
+"""The run store: the only code that names files of a run or a sweep (but for tracking's own)."""
 
 from hw5hpc.store.claim import Claim, JobAlive, Life, claim, holder, life, tidy
 from hw5hpc.store.files import StoreError

@@ -41,6 +41,7 @@ class RunFolder:
         self.id = path.name
         self.checkpoint = path / "checkpoint.pt"
         self.previous_checkpoint = path / "checkpoint.previous.pt"
+        self.config_path = path / "config.yaml"
         self.metrics_path = path / "metrics.jsonl"
         self.timing_path = path / "timing.jsonl"
         self.artifacts = path / "artifacts"
@@ -70,9 +71,9 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True)
         except FileExistsError:
-            if config_file.keeps(self.path / "config.yaml", text):
+            if config_file.keeps(self.config_path, text):
                 return
-        files.write_text(self.path / "config.yaml", text, sync)
+        files.write_text(self.config_path, text, sync)
 
     def config(self) -> tuple[str, dict[str, Any]]:
         """Return (experiment, {dotted key: value}).
@@ -80,7 +81,7 @@ class RunFolder:
         Raises:
             StoreError: config.yaml is missing or damaged, or has another format version.
         """
-        return config_file.read(self.path / "config.yaml")
+        return config_file.read(self.config_path)
 
     def status(self) -> Status:
         """Return the status, set right by the result file; what is damaged is named as reason."""
@@ -218,7 +219,13 @@ class RunFolder:
 
     def add_array(self, name: str, epoch: int, array: NDArray[Any]) -> None:
         """Keep an array (samples, filters, a histogram) as of one epoch."""
-        arrays.write(self.artifacts / f"{name}.{epoch:05d}.npy", array)
+        arrays.write(self.array_path(name, epoch), array)
+
+    def array_path(self, name: str, epoch: int) -> Path:
+        return self.artifacts / f"{name}.{epoch:05d}.npy"
+
+    def has_array_of(self, epoch: int) -> bool:
+        return any(self.artifacts.glob(f"*.{epoch:05d}.npy"))
 
     def drop_arrays(self) -> None:
         """Remove the arrays of a run that starts anew: what begins again is one version's."""

@@ -86,7 +86,7 @@ def _rows(run: RunFolder) -> list[Row]:
     timing = {row.get("step"): row for row in run.timing()}
     by_step = {int(row["step"]): row for row in run.metrics() if {"step", "epoch"} <= row.keys()}
     rows, closed = [], set()
-    if 0 not in by_step and run.metrics_path.exists() and _pictured_at_start(run):
+    if 0 not in by_step and run.metrics_path.exists() and run.has_array_of(0):
         rows.append(Row(0, {"epoch": 0, "step": 0}, pictured=0))
         closed.add(0)
     for step in sorted(by_step):
@@ -96,10 +96,6 @@ def _rows(run: RunFolder) -> list[Row]:
         clock = {key: value for key, value in timing.get(step, {}).items() if key in CLOCK}
         rows.append(Row(step, {**clock, **row}, epoch if first else None))
     return rows
-
-
-def _pictured_at_start(run: RunFolder) -> bool:
-    return any(run.artifacts.glob("*.00000.npy"))
 
 
 def _incomplete(run: RunFolder, rows: list[Row], epochs: int) -> int:

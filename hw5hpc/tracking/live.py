@@ -43,8 +43,8 @@ class Tracker:
             log.info("W&B: run %s is being sent by another process", self._run.id)
             return
         where = place(words)
-        self._past = memory.load(self._run.path / "wandb.json", self._run.id, str(where))
-        memory.save(self._run.path / "wandb.json", self._past.opened("job"))
+        self._past = memory.load(self._run.path, self._run.id, str(where))
+        memory.save(self._run.path, self._past.opened("job"))
         self._session = self._connect(self._past, sweep, words, where)
 
     def _connect(self, past: Memory, sweep: SweepFolder, words: Words, where: Place) -> Session:
@@ -79,7 +79,7 @@ class Tracker:
             url, path, last = session.url, session.path, session.step
             session.close(found.state)
             if arrived(path, last, CONFIRM_SECONDS):
-                memory.save(self._run.path / "wandb.json", self._past.sent(found, last, url))
+                memory.save(self._run.path, self._past.sent(found, last, url))
         self._session = None
         self._open.close()
 

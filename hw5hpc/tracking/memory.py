@@ -12,6 +12,8 @@ from typing import TextIO
 from hw5hpc.store import RunFolder, files
 from hw5hpc.tracking.history import History
 
+FILE = "wandb.json"
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -82,9 +84,9 @@ def _told(found: History) -> str:
     return str(found.state) if found.state.done or found.state == "failed" else ""
 
 
-def load(path: Path, run_id: str, place: str) -> Memory:
+def load(folder: Path, run_id: str, place: str) -> Memory:
     """Return what wandb.json tells, or a fresh memory; another `place` knows nothing yet."""
-    raw = files.read_json(path)
+    raw = files.read_json(folder / FILE)
     if not isinstance(raw, dict) or not isinstance(raw.get("id"), str):
         return Memory(fresh_id(run_id), place)
     if raw.get("place") != place:
@@ -96,12 +98,12 @@ def load(path: Path, run_id: str, place: str) -> Memory:
 
 def url_of(run: RunFolder) -> str:
     """Return the address at W&B of a run that was sent, or ''."""
-    raw = files.read_json(run.path / "wandb.json")
+    raw = files.read_json(run.path / FILE)
     return str(raw.get("url") or "") if isinstance(raw, dict) else ""
 
 
-def save(path: Path, memory: Memory) -> None:
-    files.write_json(path, dataclasses.asdict(memory))
+def save(folder: Path, memory: Memory) -> None:
+    files.write_json(folder / FILE, dataclasses.asdict(memory))
 
 
 @contextlib.contextmanager

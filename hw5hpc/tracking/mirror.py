@@ -35,7 +35,7 @@ class Sent:
 
 def send(run: RunFolder, sweep: SweepFolder, words: Words, where: Place) -> Sent:
     """Send what W&B does not have of a run; its files are only read, but for wandb.json."""
-    if not (run.path / "config.yaml").exists():
+    if not run.config_path.exists():
         return Sent(run.id, problem="it has no files yet")
     try:
         with memory.held(run.path) as mine:
@@ -49,8 +49,8 @@ def send(run: RunFolder, sweep: SweepFolder, words: Words, where: Place) -> Sent
 
 
 def _send(run: RunFolder, sweep: SweepFolder, words: Words, where: Place) -> Sent:
-    path, found = run.path / "wandb.json", read(run)
-    past = memory.load(path, run.id, str(where))
+    found = read(run)
+    past = memory.load(run.path, run.id, str(where))
     if past.opened_by == "job" and holder(run) is not None:
         # Where locks do not reach from one machine to the other, the claim tells.
         return Sent(run.id, note="is being sent by its own job", url=past.url)
@@ -60,7 +60,7 @@ def _send(run: RunFolder, sweep: SweepFolder, words: Words, where: Place) -> Sen
     if not past.agrees(found):
         note = f"its rows are not those sent as {past.id}, so it is a new W&B run"
         past = past.anew()
-    memory.save(path, past.opened("sync"))
+    memory.save(run.path, past.opened("sync"))
     goes_on = found.state in GOING
     with Session(past.id, card(run, sweep, words), where, goes_on=goes_on) as session:
         count = transfer(session, run, found, past)
@@ -68,7 +68,7 @@ def _send(run: RunFolder, sweep: SweepFolder, words: Words, where: Place) -> Sen
         session.close(found.state)
     if not arrived(sent_as, last):
         return Sent(run.id, count, "W&B has not confirmed it yet; the next call looks again", note)
-    memory.save(path, past.sent(found, last, url))
+    memory.save(run.path, past.sent(found, last, url))
     return Sent(run.id, count, note=note, url=url)
 
 
@@ -95,12 +95,12 @@ def export(run: RunFolder, sweep: SweepFolder, words: Words, where: Place) -> Se
     """Write a run as one offline run of W&B, in its own folder, in place of an earlier one."""
     try:
         found = read(run)
-        past = memory.load(run.path / "wandb.json", run.id, str(where))
+        past = memory.load(run.path, run.id, str(where))
         if not found.rows:
             return Sent(run.id, problem="it has no rows yet")
-        if not (run.path / "wandb.json").exists():
+        if not (run.path / memory.FILE).exists():
             # The same id, whichever way it is sent.
-            memory.save(run.path / "wandb.json", past)
+            memory.save(run.path, past)
         shutil.rmtree(run.path / "wandb", ignore_errors=True)
         with Session(past.id, card(run, sweep, words), where, folder=run.path) as session:
             count = transfer(session, run, found, Memory(past.id))

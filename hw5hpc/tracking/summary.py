@@ -55,21 +55,21 @@ class Content:
 
 def changed(sweep: SweepFolder, content: Content, where: Place) -> bool:
     """Whether W&B does not have this content yet."""
-    past = memory.load(sweep.path / "wandb.json", sweep.name, str(where))
+    past = memory.load(sweep.path, sweep.name, str(where))
     return past.digest != content.digest or bool(past.opened_by)
 
 
 def send_summary(sweep: SweepFolder, content: Content, tags: Sequence[str], where: Place) -> Sent:
     """Send the sweep's summary when it has changed, always as the same W&B run."""
-    path, name = sweep.path / "wandb.json", f"{sweep.name} (summary)"
+    name = f"{sweep.name} (summary)"
     try:
         with memory.held(sweep.path) as mine:
-            past = memory.load(path, sweep.name, str(where))
+            past = memory.load(sweep.path, sweep.name, str(where))
             if not mine:
                 return Sent(name, note="is being sent by another process")
-            memory.save(path, past.opened("sync"))
+            memory.save(sweep.path, past.opened("sync"))
             url = _send(sweep, content, tags, where, past)
-            memory.save(path, Memory(past.id, str(where), digest=content.digest, url=url))
+            memory.save(sweep.path, Memory(past.id, str(where), digest=content.digest, url=url))
     except Exception as error:
         return Sent(name, problem=one_line(error))
     return Sent(name, rows=1, url=url)

@@ -23,6 +23,7 @@ grid:
   gan.unroll_steps: [0, 1]
   seed: [0, 1]
 cluster: {time: "00:10:00"}
+report: [samples]
 """
 
 

@@ -22,6 +22,7 @@ experiment: ring
 config: {train.batch_size: 50, train.epochs: 2, ring.steps_per_epoch: 5, optim.eps: 1.0e-3}
 grid: {gan.unroll_steps: [0, 5]}
 cluster: {time: "00:10:00", nodes: 2, gpus_per_node: 2}
+report: [losses]
 """
 LONG = SWEEP.replace("epochs: 2", "epochs: 100000").replace("[0, 5]", "[0]")
 

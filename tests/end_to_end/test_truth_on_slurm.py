@@ -20,6 +20,7 @@ SWEEP = """
 experiment: ring
 config: {train.epochs: 1, ring.steps_per_epoch: 5, ring.samples: 50, train.batch_size: 16}
 grid: {seed: [0, 1]}
+report: [losses]
 """
 FAILING = 'cluster: {setup: ["set -e", "module load python/3.99"]}\n'
 REPORT_FAILS = (
