@@ -275,7 +275,10 @@ def test_what_slurm_reads_in_a_logs_path_is_refused(site: Site, tmp_path: Path, 
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
     assert "Slurm takes no" in refused.stderr
     assert not (tmp_path / out).exists()
-    assert submit(tmp_path, "--local", out=out).returncode == 0
+
+
+def test_it_is_taken_where_no_slurm_reads_it(site: Site, tmp_path: Path) -> None:
+    assert submit(tmp_path, "--local", out="%a\\b 50%").returncode == 0
 
 
 def test_prerequisites_are_sent_with_resources_of_their_own(site: Site, tmp_path: Path) -> None:
