@@ -171,7 +171,7 @@ def test_old_commands_and_a_backup_that_is_down_do_no_harm(
 
 def test_controllers_that_are_all_down_are_named(site: Site, tmp_path: Path) -> None:
     site("scontrol", ALL_DOWN)
-    shown = submit(tmp_path, "--dry-run")
+    shown = submit(tmp_path)
     assert shown.returncode == 2
     assert "(primary) at a is DOWN" in shown.stderr
     assert "(backup) at b is DOWN" in shown.stderr

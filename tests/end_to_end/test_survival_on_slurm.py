@@ -22,7 +22,7 @@ config:
   {train.epochs: 200, train.batch_size: 32, ring.steps_per_epoch: 5, ring.samples: 200,
    train.checkpoint_minutes: 0.01}
 grid: {seed: [0]}
-cluster: {time: "00:10:00", pack: 2}
+cluster: {time: "00:10:00", pack: 2, abreast: 1}
 report: [losses]
 """
 
