@@ -10,15 +10,11 @@ import argparse
 import contextlib
 import hashlib
 import multiprocessing as mp
-import os
 import platform
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -244,32 +240,17 @@ def side_by_side(case: str, count: int, seconds: float) -> tuple[float, dict[int
     return sum(rate for *_, rate in found), {seed: end for seed, end, _ in found}
 
 
-@contextlib.contextmanager
-def shared_by_mps(wanted: bool) -> Iterator[bool]:
-    """Let NVIDIA's MPS share the GPU among processes, where it is wanted and starts."""
-    control = shutil.which("nvidia-cuda-mps-control")
-    if not wanted or control is None:
-        yield False
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        places = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
-        with mock.patch.dict(os.environ, places):
-            began = subprocess.run([control, "-d"], capture_output=True, text=True)
-            try:
-                yield began.returncode == 0
-            finally:
-                subprocess.run([control], input="quit\n", text=True, capture_output=True)
-
-
 def abreast(page: Page, eager: dict[str, float], seconds: float, counts: list[int]) -> None:
     page.add("\n### Side by side: µs a step of all together (one eager run's time over it)\n")
     page.add("| case | " + " | ".join(f"{n}" for n in counts) + " | same bits as alone |")
     page.add("|---" * (len(counts) + 2) + "|")
     solo = {case: {seed: ended(case, seed)[0] for seed in range(8)} for case in ABREAST}
-    for mps in (True, False):
-        with shared_by_mps(mps) as works:
-            if mps and not works:
-                page.add("(MPS does not start here)")
+    from hw5hpc.node import mps
+
+    for shared in (mps.shared(), contextlib.nullcontext("")):
+        with shared as said:
+            if said.startswith("without"):
+                page.add(f"({said})")
                 continue
             for case in ABREAST:
                 cells, same = [], True
@@ -281,7 +262,7 @@ def abreast(page: Page, eager: dict[str, float], seconds: float, counts: list[in
                     taken = 1e6 / rate
                     ratio = f" ({eager[case] / taken:.1f})" if case in eager else ""
                     cells.append(f"{taken:.0f}{ratio}")
-                name = f"{case}{', MPS' if mps else ''}"
+                name = f"{case}{', MPS' if said else ''}"
                 page.add(f"| {name} | " + " | ".join(cells) + f" | {'yes' if same else '**no**'} |")
 
 
