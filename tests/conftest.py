@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from hw5hpc.data.find import find
 # No test is timed: a busy machine must not fail one.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+# What a shell without job control puts into the background is deaf to Ctrl-C, and its children too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED = bool(os.environ.get("HW5HPC_REQUIRE_ALL"))
 
