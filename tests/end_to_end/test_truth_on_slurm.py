@@ -102,13 +102,13 @@ def test_a_report_job_that_died_is_not_hidden_by_an_older_report(sweep: Path) ->
 
 
 def test_a_cancelled_wait_is_no_success_and_a_held_job_says_so(sweep: Path) -> None:
-    sweep.write_text(
-        SWEEP.replace("epochs: 1", "epochs: 100000") + "cluster: {max_parallel: 1, pack: '1'}\n"
-    )
+    # It must not begin before it is held.
+    later = "cluster: {sbatch: {begin: now+1hour}}\n"
+    sweep.write_text(SWEEP.replace("[0, 1]", "[0]") + later)
     sent = submit(sweep)
     assert f"status.py {NAME} --out {sweep.parent / 'out'} --cluster dev --watch" in sent.stdout
     array = last(sweep)["rest"][0].split("_")[0]
-    subprocess.run(["scontrol", "uhold", f"{array}_1"], check=True)
+    subprocess.run(["scontrol", "uhold", array], check=True)
     wait_until(lambda: "JobHeldUser (held; scontrol" in command("status.py", sweep, NAME).stdout)
     line = [sys.executable, str(ROOT / "jobs" / "submit.py"), str(sweep), "--name", NAME, "--wait"]
     line += ["--cluster", "dev", "--out", str(sweep.parent / "out")]
@@ -117,7 +117,7 @@ def test_a_cancelled_wait_is_no_success_and_a_held_job_says_so(sweep: Path) -> N
         for text in waiting.stdout:
             if "1 queued: its job waits: JobHeldUser" in text:
                 break
-        subprocess.run(["scancel", array], check=True)
+        subprocess.run(["scancel", array, last(sweep)["report"]], check=True)
         rest = waiting.stdout.read()
     assert waiting.returncode == 1, rest
     assert "its job ended as CANCELLED" in rest
