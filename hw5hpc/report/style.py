@@ -169,7 +169,7 @@ def legend(figure: Figure, axes: Axes) -> None:
 def finish(
     figure: Figure, tables: Tables, title: str, per_seed: bool = True, shown: int | None = None
 ) -> Figure:
-    """Add the title, with the data set, and the notes that a reader must not miss.
+    """Add the title, with the data set and the length, and the notes that a reader must not miss.
 
     `per_seed` is whether what is drawn stands for several seeds, where there are several; `shown`
     how many of the settings are drawn, where that may be fewer than there are. The notes are the
@@ -178,7 +178,7 @@ def finish(
     some = shown is not None and shown < len(tables.compared)
     chosen = [f"{shown} of {len(tables.compared)} settings shown"] if some else []
     figure.set_label("; ".join([*chosen, *_notes(tables, per_seed)]))
-    parts = [part for part in (title, _data(tables)) if part]
+    parts = [part for part in (title, _data(tables), _length(tables)) if part]
     head(figure, parts, figure.get_label())
     return figure
 
@@ -224,6 +224,20 @@ def _data(tables: Tables) -> str:
     name, limit = tables.constant("data.name"), tables.constant("data.limit")
     shown = str(names.DATA_TITLES.get(str(name), name)) if name else ""
     return shown + (f", {limit:,} training images" if limit else "")
+
+
+def _length(tables: Tables) -> str:
+    """Return how long the runs trained, where all did alike: '10 epochs, 4,690 steps'."""
+    epochs = tables.constant("train.epochs")
+    if not epochs:
+        return ""
+    length = f"{epochs:,} epoch{'' if epochs == 1 else 's'}"
+    ended = set(tables.results.loc[tables.results["state"] == "finished", "run"])
+    curves = tables.curves[tables.curves["run"].isin(ended)] if len(tables.curves) else None
+    if curves is None or "step" not in curves:
+        return length
+    last = set(curves.groupby("run")["step"].max().dropna().astype(int))
+    return f"{length}, {last.pop():,} steps" if len(last) == 1 else length
 
 
 def _notes(tables: Tables, per_seed: bool) -> list[str]:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ from hw5hpc.cluster.doctor import draft, probe, site, trial, visit
 from hw5hpc.cluster.doctor.findings import ASK, NOTE, WORKS, Seen, findings
 from hw5hpc.cluster.doctor.trial import Trial
 from hw5hpc.errors import UserError
+from tests.cluster.conftest import Fake
 
 ROOT = Path(__file__).resolve().parents[2]
-Fake = Callable[[str, str], Path]
 NODES = """\
 cpu|40|128|514000|(null)|idle
 gpu-a100|8|64|1031000+|gpu:a100:4(S:0-1)|mixed
@@ -38,17 +37,8 @@ AccountingStorageEnforce = associations,limits
 
 
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-
-    def put(name: str, body: str) -> Path:
-        calls = tmp_path / f"{name}.calls"
-        (folder / name).write_text(f'#!/bin/sh\necho "$*" >> {calls}\n{body}\n')
-        (folder / name).chmod(0o755)
-        return calls
-
+def fake(stand_in: Fake) -> Fake:
+    put = stand_in
     put("sinfo", f"cat <<'X'\n{NODES}X")
     put("scontrol", f"case $* in *partition*) cat <<'X'\n{PARTITIONS}X\n;; *ping*) echo is UP;; "
         f"*) cat <<'X'\n{CONFIG}X\n;; esac")  # fmt: skip

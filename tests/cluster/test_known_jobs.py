@@ -1,8 +1,6 @@
 """Slurm is asked about known ids, seldom and with patience; what it does not show is not gone."""
 
-import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.report.collect import collect
 from hw5hpc.store import Outputs, Sent, State, Status, SweepFolder
 from hw5hpc.sweep import Sweep, load
+from tests.cluster.conftest import Fake
 
 SWEEP = """
 experiment: ring
@@ -24,26 +23,13 @@ config: {train.epochs: 1, ring.steps_per_epoch: 2, ring.samples: 64}
 grid: {seed: [0, 1]}
 """
 ME = known_jobs.user()
-Fake = Callable[[str, str], Path]
 
 
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    """Put a command on PATH before the real ones; each call is a line of NAME.calls."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-
-    def put(name: str, body: str) -> Path:
-        calls = tmp_path / f"{name}.calls"
-        path = folder / name
-        path.write_text(f'#!/bin/sh\necho "$*" >> {calls}\n{body}\n')
-        path.chmod(0o755)
-        return calls
-
-    put("scontrol", "echo 'ClusterName = here'; exit 0")
-    put("sacct", "exit 1")
-    return put
+def fake(stand_in: Fake) -> Fake:
+    stand_in("scontrol", "echo 'ClusterName = here'; exit 0")
+    stand_in("sacct", "exit 1")
+    return stand_in
 
 
 def knows(seconds: float, *sent: Sent) -> KnownJobs:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,12 @@ def test_every_figure_draws_with_title_and_axes(tmp_path: Path, build_sweep: Any
             assert any(axes.has_data() or axes.tables for axes in figure.axes), name
             names.add(name)
     assert names == FIGURES.keys()
+
+
+def test_a_figures_title_says_how_long_the_runs_trained(fake: Any) -> None:
+    made = fake("unroll_depth", report=["losses"])
+    figures = dict(drawn(collect(made.outputs, made.folder)))
+    assert re.search(r"10 epochs, [\d,]+ steps", figures["losses"].get_suptitle())
 
 
 @pytest.mark.parametrize("sweep", SWEEPS)
