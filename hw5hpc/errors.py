@@ -29,8 +29,14 @@ def describe(error: BaseException) -> str:
         return "the GPU's memory is too small: lower train.batch_size or ask for a larger GPU"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk or quota is full ({error.filename or 'output folder'})"
-    text = " ".join(str(error).split())[:300]
+    text = " ".join(_without_advice(error).split())[:300]
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+
+
+def _without_advice(error: BaseException) -> str:
+    """Return an error's text; of a GPU's error what happened, without torch's advice."""
+    text = str(error)
+    return text.partition("\n")[0] if type(error).__name__ == "AcceleratorError" else text
 
 
 def alike(reason: str) -> str:

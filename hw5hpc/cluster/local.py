@@ -92,7 +92,7 @@ def _train_abreast(
             print(f"{abreast} runs at a time, {processes.sharing}")
         task = replace(task, gpu_share=place.gpu_share(abreast))
         entries = _entries(plan, outputs, place, at_a_time)
-        return Abreast(entries, task, abreast).train(processes.server)
+        return Abreast(entries, task, abreast, processes.leave_mps).train(processes.server)
 
 
 def _entries(plan: Plan, outputs: Outputs, place: Place, at_a_time: int | None) -> list[Entry]:

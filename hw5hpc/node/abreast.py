@@ -5,12 +5,13 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hw5hpc.node import deaths, requeue
-from hw5hpc.node.fork_server import ForkServer, Order, ServerBroken
+from hw5hpc.node.fork_server import GPU_BROKEN, ForkServer, Order, ServerBroken
+from hw5hpc.node.gpu_faults import GpuFaults, Verdict
 from hw5hpc.node.task import Task, nobody
 from hw5hpc.store import RunFolder, State, Status, process
 
@@ -65,10 +66,22 @@ class Abreast:
     """The runs of one task, `abreast` of them at a time; `task` is what they share.
 
     A process that dies counts as a crash of its run, and another one takes its place.
+
+    `leave_mps` is given where NVIDIA's MPS joins the processes, which ends all of them for some GPU
+    errors of one, so that nobody knows whose it was. Then it counts for none, and all go on without
+    MPS: `leave_mps` is told how many are at work at a time, and returns how many may be then.
     """
 
-    def __init__(self, entries: Sequence[Entry], task: Task, abreast: int) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        task: Task,
+        abreast: int,
+        leave_mps: Callable[[int], int] | None = None,
+    ) -> None:
         self._entries, self._task, self._abreast = entries, task, abreast
+        self._leave_mps, self._leaving = leave_mps, False
+        self._faults = GpuFaults()
         self._waiting = in_order(entries)
         self._children: dict[str, _Child] = {}
         self._killed = dict.fromkeys((entry.id for entry in entries), task.killed)
@@ -93,7 +106,10 @@ class Abreast:
         return [_status(entry).state for entry in self._entries]
 
     def _turn(self, server: ForkServer) -> None:
-        if self._task.stop():
+        if self._leaving and not self._children and self._leave_mps:
+            self._abreast = self._leave_mps(self._abreast)
+            self._leave_mps, self._leaving = None, False
+        if self._task.stop() or self._leaving:
             self._stop_children()
         else:
             self._start_ready(server)
@@ -102,6 +118,7 @@ class Abreast:
                 self._ended(report["pid"], report["status"])
             else:
                 self._began(report["folder"], report["pid"])
+        self._judge_faults()
 
     def _start_ready(self, server: ForkServer) -> None:
         for entry in tuple(self._waiting):
@@ -132,6 +149,7 @@ class Abreast:
             slot=slot,
             threads=entry.threads,
             gpu_share=task.gpu_share,
+            mps=self._leave_mps is not None,
             data=entry.data,
         )
 
@@ -151,8 +169,32 @@ class Abreast:
 
     def _ended(self, pid: int, ended: int) -> None:
         child = next((child for child in self._children.values() if child.pid == pid), None)
-        if child is not None:
+        if child is None:
+            return
+        if ended == GPU_BROKEN:
+            # It keeps its place until it is known whose error it was.
+            self._faults.add(child.entry.id)
+        else:
             self._settle(child, _in_words(ended))
+
+    def _judge_faults(self) -> None:
+        """Count a GPU error for its run, or for none where it has ended the processes of others."""
+        verdict, runs = self._faults.judge(len(self._children), at_once=self._task.stop())
+        children = [self._children[run] for run in runs if run in self._children]
+        if verdict is Verdict.SHARED and not self._leaving:
+            self._leaving = True
+            log.warning("NVIDIA MPS is left: it ended several runs for one GPU error")
+        for child in children:
+            if self._leaving:
+                self._put_back(child.entry)
+            else:
+                self._settle(child, _status(child.entry).reason or "a GPU error")
+
+    def _put_back(self, entry: Entry) -> None:
+        """Let a run wait for another process, without a crash."""
+        del self._children[entry.id]
+        self._killed[entry.id] = ""
+        self._waiting = in_order([*self._waiting, entry])
 
     def _settle(self, child: _Child, killed: str) -> None:
         """Let a run go whose process has ended, or put it back among those that wait.

@@ -13,7 +13,7 @@ from hw5hpc.engine.distributed import Ranks
 from hw5hpc.experiments import EXPERIMENTS
 from hw5hpc.node import requeue
 from hw5hpc.node.code import running_code
-from hw5hpc.node.fork_server import Order
+from hw5hpc.node.fork_server import GPU_BROKEN, Order
 from hw5hpc.node.progress import to_stdout
 from hw5hpc.node.retry import Budget
 from hw5hpc.node.stop import StopFlag
@@ -58,12 +58,13 @@ def main(order: Order, server: int) -> int:
         own=Path(order.own) if order.own else None,
         threads=order.threads,
         gpu_share=order.gpu_share,
+        mps=order.mps,
     )
     try:
         work([Path(order.folder)], task, Team(Ranks(local=order.slot)))
     except DeviceBroken:
-        # Its crash is counted; another process can go on.
-        return requeue.TRY_AGAIN
+        # Another process can go on. Under MPS the crash may be another run's.
+        return GPU_BROKEN if order.mps else requeue.TRY_AGAIN
     return 0
 
 

@@ -21,6 +21,8 @@ from hw5hpc.node.requeue import STOPS
 
 # The child process's side, which imports torch: named here, imported in the server alone.
 CHILD = "hw5hpc.node.child"
+# A child's exit status when a GPU ended it, whoever's error that was.
+GPU_BROKEN = os.EX_SOFTWARE
 ENDED = "the process that runs are forked from has ended; its own words stand above"
 
 
@@ -30,7 +32,8 @@ class Order:
 
     `killed` says what ended the process that was at work on the run before, if one was killed.
     `slot` is its place among those beside it, `threads` its CPU threads, `gpu_share` its part of a
-    GPU. `data` is the data set (name, root) that all processes share in memory.
+    GPU, `mps` whether by NVIDIA's MPS. `data` is the data set (name, root) that all processes share
+    in memory.
     """
 
     folder: str
@@ -43,6 +46,7 @@ class Order:
     slot: int = 0
     threads: int = 1
     gpu_share: float = 1.0
+    mps: bool = False
     data: tuple[str, str | None] | None = None
 
 

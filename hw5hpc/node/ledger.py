@@ -140,6 +140,11 @@ class Ledger:
             counted = counted.to(self._after_crash if here else State.INTERRUPTED)
         return self._write_last(counted)
 
+    def noted(self, reason: str) -> None:
+        """Note what ended this process; whether it counts as the run's own crash, others decide."""
+        if self._writes and not self._run.status().state.done:
+            self._write_last(self._status.to(State.RUNNING, reason=reason))
+
     def _write(self, status: Status) -> State:
         self._status = status
         if self._writes:

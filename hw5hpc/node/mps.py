@@ -32,6 +32,18 @@ def shared() -> Iterator[str]:
             yield from _started(control, folder)
 
 
+@contextlib.contextmanager
+def avoided() -> Iterator[None]:
+    """Let the processes that begin meanwhile do without MPS, also where one runs."""
+    before = os.environ.get(PIPE)
+    with tempfile.TemporaryDirectory(prefix="hw5hpc-no-mps-") as empty:
+        os.environ[PIPE] = empty
+        try:
+            yield
+        finally:
+            _restore({PIPE: before})
+
+
 def _started(control: str, folder: str) -> Iterator[str]:
     before = {name: os.environ.get(name) for name in (PIPE, LOG, VISIBLE)}
     os.environ |= {PIPE: folder, LOG: folder}

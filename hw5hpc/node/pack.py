@@ -51,7 +51,7 @@ def train_pack(
         print(f"{words}; {processes.sharing}" if processes.sharing else words, flush=True)
         entries = [_entry(folder, task, threads) for folder in folders]
         task = replace(task, gpu_share=place.gpu_share(abreast))
-        return Abreast(entries, task, abreast).train(processes.server)
+        return Abreast(entries, task, abreast, processes.leave_mps).train(processes.server)
 
 
 def _sweep(outputs: Outputs, name: str) -> list[RunFolder]:

@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 
 from hw5hpc.node import mps
@@ -19,7 +20,7 @@ class Processes:
     """
 
     def __init__(self, several: bool = True) -> None:
-        self._mps, self.sharing = contextlib.ExitStack(), ""
+        self._mps, self.sharing, self._gpus = contextlib.ExitStack(), "", 0
         if several and may_have_gpu():
             self.sharing = self._mps.enter_context(mps.shared())
         self.server = ForkServer()
@@ -35,15 +36,33 @@ class Processes:
         """Return what there is for runs that need so much memory; without GPUs it asks nobody."""
         found = self.server.free_gpu_memory_gb() if may_have_gpu() else ()
         if self.sharing and not found:
-            self._do_without_mps()
+            self._do_without_mps("no GPU is found through it")
             found = self.server.free_gpu_memory_gb()
         self.sharing = self.sharing if found else ""
-        alone = bool(found) and not self.sharing.startswith("with ") and _exclusive()
+        self._gpus = len(found)
+        alone = bool(found) and not self._with_mps and _exclusive()
         return replace(here(), gpus_gb=found, need=need, exclusive=alone)
 
-    def _do_without_mps(self) -> None:
+    @property
+    def _with_mps(self) -> bool:
+        return self.sharing.startswith("with ")
+
+    @property
+    def leave_mps(self) -> Callable[[int], int] | None:
+        """What does without MPS from now on, None where it is not used; no process is at work then.
+
+        It is told how many were at work at a time, and returns how many may be.
+        """
+        return self._leave_mps if self._with_mps else None
+
+    def _leave_mps(self, abreast: int) -> int:
+        self._do_without_mps("it ended several runs for the error of one")
+        return min(abreast, self._gpus) if _exclusive() else abreast
+
+    def _do_without_mps(self, why: str) -> None:
         self._mps.close()
-        self.sharing = "without NVIDIA MPS (no GPU is found through it)"
+        self._mps.enter_context(mps.avoided())
+        self.sharing = f"without NVIDIA MPS ({why})"
         self.server.restart()
 
 

@@ -21,7 +21,8 @@ class Task:
     `gone` whether another Slurm job has ended.
     `own` is the file of the user's own experiment, where the sweep has one. `threads` is how many
     CPU threads a run has (0: those that Slurm allotted, else torch's own choice), `gpu_share` which
-    part of a GPU, as others train beside it.
+    part of a GPU, as others train beside it, `mps` whether through NVIDIA's MPS, which ends all
+    processes on a GPU for an error of one.
     """
 
     sweep: str
@@ -34,3 +35,4 @@ class Task:
     own: Path | None = None
     threads: int = 0
     gpu_share: float = 1.0
+    mps: bool = False

@@ -36,7 +36,8 @@ def work(folders: Sequence[Path], task: Task, team: Team = ALONE) -> list[State]
 
     Raises:
         TeamBroken: one of several ranks failed or died.
-        DeviceBroken: a crash left the GPU unusable; it is counted for the run that caused it.
+        DeviceBroken: a crash left the GPU unusable; it is counted for the run at work, except under
+            MPS, where it is noted for whoever can tell whose it was.
     """
     threads = _threads(task)
     torch.set_num_threads(threads)
@@ -103,9 +104,13 @@ def _with_retries(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> Sta
             reason = _reason(error, task)
             log.error("run %s: %s\n%s", run.id, reason, traceback.format_exc())
             final = is_final(error)
+            shared = task.mps and isinstance(error, torch.AcceleratorError)
         # Out of the handler, as the error holds the frames that hold what is to be freed.
-        works = free_gpu()
-        state = ledger.crashed(reason, final, here=works)
+        works = free_gpu() and not shared
+        if works or not task.mps:
+            state = ledger.crashed(reason, final, here=works)
+        else:
+            ledger.noted(reason)
         if not works:
             raise DeviceBroken(f"run {run.id}: {reason}") from None
         if state is not State.RUNNING:

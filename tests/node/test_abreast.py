@@ -15,6 +15,7 @@ from hw5hpc.data import read
 from hw5hpc.data.load import convert, load
 from hw5hpc.engine import checkpoint
 from hw5hpc.experiments import rebuild
+from hw5hpc.node import gpu_faults
 from hw5hpc.node.abreast import Abreast, Entry, in_order
 from hw5hpc.node.fork_server import ForkServer, ServerBroken
 from hw5hpc.node.pack import Packing, train_pack
@@ -196,6 +197,8 @@ class Training(SoftmaxShift):
             (HERE / "breaks").unlink()
             torch.cuda.empty_cache = refuse
             refuse()
+        if epoch == 1 and (HERE / "breaks all").exists():
+            refuse()
         return super().step(epoch, index)
 """
 
@@ -225,6 +228,41 @@ def test_a_gpu_that_answers_no_more_costs_one_process_and_one_crash(
     runs = [prepare(outputs, "faulty.py", faulty, seed=seed) for seed in range(3)]
     assert train(server, runs, own=faulty) == [State.FINISHED] * 3
     assert [run.status().crashes for run in runs] == [0, 1, 0]
+
+
+def test_a_gpu_error_that_mps_hands_to_all_counts_for_none_and_mps_is_left(
+    server: ForkServer, outputs: Outputs, faulty: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = [prepare(outputs, "faulty.py", faulty, seed=seed) for seed in range(3)]
+    late = prepare(outputs, "faulty.py", faulty, seed=3)
+    everywhere, told = faulty.with_name("breaks all"), list[int]()
+    everywhere.touch()
+
+    def leave(abreast: int) -> int:
+        everywhere.unlink()
+        told.append(abreast)
+        assert all(run.status().pid for run in runs)
+        assert not any(Path(f"/proc/{run.status().pid}").exists() for run in runs)
+        return 1
+
+    entries = [Entry(run.path) for run in (*runs, late)]
+    states = Abreast(entries, Task("test", own=faulty), 3, leave).train(server)
+    assert states == [State.FINISHED] * 4
+    assert told == [3]
+    assert [run.status().crashes for run in (*runs, late)] == [0] * 4
+    assert "NVIDIA MPS is left: it ended several runs for one GPU error" in caplog.text
+
+
+def test_a_gpu_error_that_comes_to_one_run_alone_under_mps_is_its_own(
+    server: ForkServer, outputs: Outputs, faulty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_faults, "HEARSAY_SECONDS", 0.1)
+    faulty.with_name("breaks").touch()
+    runs = [prepare(outputs, "faulty.py", faulty, seed=1), prepare(outputs, **LONG)]
+    entries = [Entry(run.path) for run in runs]
+    states = Abreast(entries, Task("test", own=faulty), 2, lambda abreast: 0).train(server)
+    assert states == [State.FINISHED] * 2
+    assert [run.status().crashes for run in runs] == [1, 0]
 
 
 def test_a_process_that_dies_before_it_begins_does_not_come_back_for_ever(

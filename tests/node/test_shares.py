@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hw5hpc.node import mps, shares
+from hw5hpc.node import mps, processes, shares
+from hw5hpc.node.fork_server import ForkServer
+from hw5hpc.node.processes import Processes
 from hw5hpc.node.shares import Need, Place, here, measured
 from hw5hpc.store import Outputs
 
@@ -118,6 +120,25 @@ def test_the_mps_of_a_site_is_used_and_left_alone(
     with mps.shared() as words:
         assert words == "with the NVIDIA MPS that runs here"
     assert not (control / "told").exists()
+
+
+def test_an_mps_that_ended_several_runs_is_done_without(
+    control: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (control / "control").touch()
+    monkeypatch.setenv(mps.PIPE, str(control))
+    monkeypatch.setattr(processes, "may_have_gpu", lambda: True)
+    monkeypatch.setattr(ForkServer, "free_gpu_memory_gb", lambda server: (80.0,))
+    with Processes() as used:
+        first = used.server.pid
+        used.place(Need())
+        assert used.leave_mps is not None
+        assert used.leave_mps(7) == 7
+        assert not list(Path(os.environ[mps.PIPE]).iterdir())
+        assert used.server.pid != first
+        assert used.sharing.startswith("without NVIDIA MPS (it ended several runs")
+        assert used.leave_mps is None
+    assert os.environ[mps.PIPE] == str(control)
 
 
 def test_without_mps_the_reason_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
