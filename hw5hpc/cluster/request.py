@@ -1,8 +1,10 @@
 """What a user asks for, from the plan to the report: trained here, or sent to Slurm."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 from hw5hpc import debugger
 from hw5hpc.cluster import causes, cost, leaving, local
@@ -106,7 +108,8 @@ def _train_here(request: Request, say: Say) -> bool:
     with contextlib.ExitStack() as stack:
         processes = None
         if not plan.empty and not local.under_torchrun() and not debugger.asked_for():
-            # It imports torch meanwhile.
+            # It imports torch meanwhile, and this process what the report takes.
+            threading.Thread(target=_warm_up, daemon=True).start()
             several = len(plan.first) + len(plan.rest) > 1 and request.at_a_time != 1
             processes = stack.enter_context(Processes(several))
         for line in check_data(plan, request.outputs):
@@ -120,6 +123,12 @@ def _train_here(request: Request, say: Say) -> bool:
         finally:
             leaving.restore(request.outputs, before)
     return _report(request, say)
+
+
+def _warm_up() -> None:
+    """Import what the report takes; what is wrong with it, the report itself will say."""
+    with contextlib.suppress(Exception):
+        import_module("hw5hpc.report.aggregate")
 
 
 def _send_to_slurm(request: Request, say: Say) -> bool:

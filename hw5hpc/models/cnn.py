@@ -22,15 +22,18 @@ class Cnn(nn.Module):
     ) -> None:
         super().__init__()
 
-        def hidden(inputs: int, outputs: int, size: int) -> list[nn.Module]:
+        def hidden(inputs: int, outputs: int, size: int, *pool: nn.Module) -> list[nn.Module]:
             convolution = nn.Conv2d(inputs, outputs, size)
+            # No backward pass needs what the ReLU is given, and it does not mind the pooling: after
+            # it, it has a quarter of the values, and every bit is the same.
+            relu = nn.ReLU(inplace=True)
             if not batch_norm:
-                return [convolution, nn.ReLU()]
+                return [convolution, *pool, relu]
             norm = nn.BatchNorm2d(outputs, eps, momentum)
-            return [convolution, *((nn.ReLU(), norm) if after_relu else (norm, nn.ReLU()))]
+            return [convolution, *((relu, norm, *pool) if after_relu else (norm, *pool, relu))]
 
         self.features = nn.Sequential(
-            *hidden(3, 64, 11), nn.MaxPool2d(2, 2), *hidden(64, 128, 3), *hidden(128, 128, 3)
+            *hidden(3, 64, 11, nn.MaxPool2d(2, 2)), *hidden(64, 128, 3), *hidden(128, 128, 3)
         )
         self.scores = nn.Linear(128, classes)
         self._initialise(source)

@@ -1,7 +1,8 @@
 """Training steps as a user would write them, to measure this suite's own against.
 
-A loop reads its batches from a DataLoader and looks at each loss; a bare step is the same
-mathematics in as few lines as there can be, with what makes it fast and nothing that a study needs.
+A loop reads torchvision's data set through a DataLoader and looks at each loss; a bare step is the
+same mathematics in as few lines as there can be, with what makes it fast and nothing that a study
+needs.
 `python plain.py KIND STEPS SEED` is the script that somebody without this suite would run.
 """
 
@@ -11,10 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torchvision.datasets import CIFAR10, FashionMNIST
+from torchvision.transforms import Compose, Normalize, ToTensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -25,8 +29,40 @@ from hw5hpc.models.mlp import Mlp, discriminator_widths, generator_widths, ring_
 Step = Callable[[], object]
 
 
-def _batches(batch: int, *data: Tensor) -> Iterator[list[Tensor]]:
-    loader = DataLoader(TensorDataset(*data), batch, shuffle=True)
+class MadeUpCifar(CIFAR10):
+    """torchvision's data set with pixels that are made up: each item takes its usual way."""
+
+    def __init__(self, count: int) -> None:
+        source = np.random.default_rng(0)
+        self.data = source.integers(256, size=(count, 32, 32, 3), dtype=np.uint8)
+        self.targets = source.integers(10, size=count).tolist()
+        self.transform, self.target_transform = ToTensor(), None
+
+
+class MadeUpFashion(FashionMNIST):
+    """The same in grey, from -1 to 1."""
+
+    def __init__(self, count: int) -> None:
+        source = torch.Generator().manual_seed(0)
+        self.data = torch.randint(256, (count, 28, 28), dtype=torch.uint8, generator=source)
+        self.targets = torch.randint(10, (count,), generator=source)
+        self.transform, self.target_transform = Compose([ToTensor(), Normalize(0.5, 0.5)]), None
+
+
+def usual_cnn(norm: bool) -> nn.Module:
+    """Return the study's network in the usual order: convolution, batch norm, ReLU, pooling."""
+
+    def hidden(inputs: int, outputs: int, size: int) -> list[nn.Module]:
+        norms = [nn.BatchNorm2d(outputs)] if norm else []
+        return [nn.Conv2d(inputs, outputs, size), *norms, nn.ReLU()]
+
+    pool = nn.MaxPool2d(2, 2)
+    layers = [*hidden(3, 64, 11), pool, *hidden(64, 128, 3), *hidden(128, 128, 3)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))
+
+
+def _batches(batch: int, data: Dataset[Any]) -> Iterator[list[Tensor]]:
+    loader = DataLoader(data, batch, shuffle=True)
     while True:
         yield from loader
 
@@ -36,10 +72,10 @@ def _rounded(device: str, bf16: bool) -> Any:
 
 
 def cnn_loop(device: str, norm: bool = False, bf16: bool = False, count: int = 4096) -> Step:
-    """One step of the CNN: floats from a DataLoader, Adam as it comes, the loss read each time."""
-    net = Cnn(torch.Generator().manual_seed(0), batch_norm=norm).to(device)
+    """One step of the CNN: torchvision's data, Adam as it comes, the loss read each time."""
+    net = usual_cnn(norm).to(device)
     optim = torch.optim.Adam(net.parameters())
-    found = _batches(32, torch.rand(count, 3, 32, 32), torch.randint(10, (count,)))
+    found = _batches(32, MadeUpCifar(count))
 
     def step() -> object:
         x, y = (part.to(device) for part in next(found))
@@ -82,10 +118,10 @@ def gan_loop(device: str, count: int = 4096) -> Step:
     g = Mlp(generator_widths(100), source, output="tanh").to(device)
     d = Mlp(discriminator_widths(), source).to(device)
     optim_g, optim_d = (torch.optim.Adam(net.parameters(), 1e-4, (0.5, 0.999)) for net in (g, d))
-    found = _batches(128, torch.rand(count, 784) * 2 - 1)
+    found = _batches(128, MadeUpFashion(count))
 
     def step() -> object:
-        (real,) = next(found)
+        real = next(found)[0].flatten(1)
         fake = g(torch.randn(len(real), 100, device=device))
         loss_d = softplus(-d(real.to(device))).mean() + softplus(d(fake.detach())).mean()
         optim_d.zero_grad()
@@ -103,8 +139,7 @@ def gan_loop(device: str, count: int = 4096) -> Step:
 def images_and_nets(source: torch.Generator) -> tuple[Iterator[list[Tensor]], Mlp, Mlp]:
     """Return batches of made-up grey images, a generator and a discriminator for them."""
     made = Mlp(generator_widths(100), source, output="tanh")
-    images = torch.rand(4096, 784, generator=source) * 2 - 1
-    return _batches(128, images), made, Mlp(discriminator_widths(), source)
+    return _batches(128, MadeUpFashion(4096)), made, Mlp(discriminator_widths(), source)
 
 
 def ring_and_nets(source: torch.Generator) -> tuple[Iterator[list[Tensor]], Mlp, Mlp]:
@@ -112,7 +147,11 @@ def ring_and_nets(source: torch.Generator) -> tuple[Iterator[list[Tensor]], Mlp,
     made = Mlp(ring_widths(256, 2), source, orthogonal=True)
     where = centres(8, 1.0, torch.device("cpu"))
     points = sample(50_000, where, 0.02, source)
-    return _batches(512, points), made, Mlp(ring_widths(2, 1), source, orthogonal=True)
+    return (
+        _batches(512, TensorDataset(points)),
+        made,
+        Mlp(ring_widths(2, 1), source, orthogonal=True),
+    )
 
 
 def unrolled_loop(
@@ -145,7 +184,7 @@ def unrolled_loop(
         return weights
 
     def step() -> object:
-        (real,) = next(batches)
+        real = next(batches)[0].flatten(1)
         fake = made(torch.randn(len(real), noise_size))
         ahead = dict(zip(names, look_ahead(real, fake), strict=True))
         loss_g = softplus(-torch.func.functional_call(judge, ahead, (fake,))).mean()
