@@ -62,18 +62,15 @@ class TrainingJob:
                 stop_others(sweep, outputs, job, self._states(), self.canary)
 
     def _work(self, environment: Any) -> list[str]:
-        from hw5hpc.node.worker import DeviceBroken
-        from hw5hpc.team.team import TeamBroken
-
         stop = StopFlag()
         warning, job = environment._usr_sig(), environment.job_id
         handlers = stop.listen(warning, signal.SIGTERM)
         try:
             states, again = self.train(environment, stop)
-        except (TeamBroken, DeviceBroken):
+        except Exception as error:
             states, again = self._states(), True
             # The first rank speaks for all; what has failed for good does not come back.
-            if environment.global_rank or not _unfinished(states):
+            if not _may_pass(error) or environment.global_rank or not _unfinished(states):
                 raise
         # A job that its user cancelled must not come back.
         if again and _unfinished(states) and requeue.still_running(job):
@@ -93,56 +90,82 @@ class TrainingJob:
                 the runs have failed with this reason.
             NoGpu: a GPU was asked for, and this torch can never use one; the runs have failed.
         """
-        import torch
-
-        from hw5hpc.engine.precision import NoGpu, need_gpu
-        from hw5hpc.node.worker import count_crash, work
-        from hw5hpc.team.assembly import slurm_ranks, slurm_team
-        from hw5hpc.team.rendezvous import RendezvousError, RendezvousTimeout
-        from hw5hpc.team.team import TeamBroken
-
-        folders, job = [Path(folder) for folder in self.folders], environment.job_id
         if self.device == "cpu":
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         try:
-            with slurm_team(environment, self.processes) as team:
-                if self.device == "cuda":
-                    need_gpu()
-                killed = deaths.take(environment.paths.folder, job) if team.ranks.first else ""
-                task = Task(
-                    self.sweep,
-                    job,
-                    stop,
-                    budget=self.budget,
-                    killed=killed,
-                    own=own_file(),
-                    gone=requeue.gone,
-                )
-                if self.packing.side_by_side and team.ranks.alone:
-                    return train_pack(folders, task, self.packing, self.device), stop()
-                return work(folders, task, team), team.ranks.agree(stop())[0]
-        except (RendezvousError, NoGpu) as error:
-            # Another node may have a GPU that works; another torch is none of this job's.
-            no_driver = isinstance(error, NoGpu) and torch.version.cuda is not None
-            may_pass = no_driver or isinstance(error, RendezvousTimeout)
-            task, ranks = (
-                Task(self.sweep, job, budget=self.budget, gone=requeue.gone),
-                slurm_ranks(environment),
-            )
-            count_crash(folders, task, ranks, str(error), final=not may_pass)
-            if may_pass:
-                raise TeamBroken(str(error)) from error
+            if self._side_by_side and environment.num_tasks == 1:
+                task = self._task(environment, stop)
+                return train_pack(self._paths, task, self.packing, self.device), stop()
+            return self._train_together(environment, stop)
+        except UserError as error:
+            self._count_for_all(environment, error)
             raise
+
+    @property
+    def _side_by_side(self) -> bool:
+        """Whether other processes train, so that this one needs no torch."""
+        return self.packing.side_by_side and self.processes == 1 and len(self.folders) > 1
+
+    def _task(self, environment: Any, stop: Callable[[], bool]) -> Task:
+        first = not environment.global_rank
+        killed = deaths.take(environment.paths.folder, environment.job_id) if first else ""
+        return Task(
+            self.sweep,
+            environment.job_id,
+            stop,
+            budget=self.budget,
+            killed=killed,
+            own=own_file(),
+            gone=requeue.gone,
+            threads=self.packing.threads if self.processes == 1 else 0,
+        )
+
+    def _train_together(
+        self, environment: Any, stop: Callable[[], bool]
+    ) -> tuple[list[State], bool]:
+        from hw5hpc.engine.precision import need_gpu
+        from hw5hpc.node.worker import work
+        from hw5hpc.team.assembly import slurm_team
+
+        with slurm_team(environment, self.processes) as team:
+            if self.device == "cuda":
+                need_gpu()
+            states = work(self._paths, self._task(environment, stop), team)
+            return states, team.ranks.agree(stop())[0]
+
+    def _count_for_all(self, environment: Any, error: UserError) -> None:
+        """Count what kept the runs from beginning; raise TeamBroken where another try may help."""
+        import torch
+
+        from hw5hpc.engine.precision import NoGpu
+        from hw5hpc.node.worker import count_crash
+        from hw5hpc.team.assembly import slurm_ranks
+        from hw5hpc.team.rendezvous import RendezvousError, RendezvousTimeout
+        from hw5hpc.team.team import TeamBroken
+
+        if not isinstance(error, RendezvousError | NoGpu):
+            return
+        # Another node may have a GPU that works; another torch is none of this job's.
+        no_driver = isinstance(error, NoGpu) and torch.version.cuda is not None
+        may_pass = no_driver or isinstance(error, RendezvousTimeout)
+        task = Task(self.sweep, environment.job_id, budget=self.budget, gone=requeue.gone)
+        ranks = slurm_ranks(environment)
+        count_crash(self._paths, task, ranks, str(error), final=not may_pass)
+        if may_pass:
+            raise TeamBroken(str(error)) from error
+
+    @property
+    def _paths(self) -> list[Path]:
+        return [Path(folder) for folder in self.folders]
 
     def _states(self) -> list[State]:
         return [RunFolder(Path(folder)).status().state for folder in self.folders]
 
     def checkpoint(self) -> DelayedSubmission:
-        folders = [Path(folder) for folder in self.folders]
         return DelayedSubmission(
             TrainingJob(
                 self.sweep,
-                folders,
+                self._paths,
                 self.budget,
                 self.processes,
                 self.device,
@@ -150,6 +173,13 @@ class TrainingJob:
                 self.packing,
             )
         )
+
+
+def _may_pass(error: Exception) -> bool:
+    from hw5hpc.node.worker import DeviceBroken
+    from hw5hpc.team.team import TeamBroken
+
+    return isinstance(error, TeamBroken | DeviceBroken)
 
 
 def _unfinished(states: Sequence[State]) -> bool:

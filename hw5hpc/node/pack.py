@@ -9,7 +9,7 @@ from hw5hpc.errors import UserError
 from hw5hpc.experiments import rebuild
 from hw5hpc.node.abreast import Abreast, Entry
 from hw5hpc.node.processes import Processes
-from hw5hpc.node.shares import measured
+from hw5hpc.node.shares import here, measured
 from hw5hpc.node.task import Task
 from hw5hpc.store import Outputs, RunFolder, State
 from hw5hpc.sweep import run_id
@@ -28,6 +28,14 @@ class Packing:
     def side_by_side(self) -> bool:
         return self.size > 1 and self.abreast != 1
 
+    @property
+    def threads(self) -> int:
+        """The CPU threads of each run: as in a full task, in whatever company it is sent.
+
+        0 leaves them to a task whose runs come one after the other.
+        """
+        return here().threads_each(self.size, self.abreast) if self.side_by_side else 0
+
 
 def train_pack(
     folders: Sequence[Path], task: Task, packing: Packing, device: str = "auto"
@@ -41,15 +49,14 @@ def train_pack(
     with Processes() as processes:
         place = processes.place(measured(_sweep(Outputs(folders[0].parents[1]), task.sweep)))
         if device == "cuda" and not place.gpus_gb:
-            from hw5hpc.engine.precision import NoGpu
+            from hw5hpc.engine.precision import NoGpu, need_gpu
 
+            need_gpu()
             raise NoGpu("a GPU was asked for, and its node has one, but a new process finds none")
-        # Of a full task, so that a run has as many threads in whatever company it is sent.
-        threads = place.threads_each(packing.size, packing.abreast)
         abreast = min(len(folders), packing.abreast or place.abreast(len(folders)))
-        words = f"{len(folders)} runs, {abreast} at a time, CPU threads each: {threads}"
+        words = f"{len(folders)} runs, {abreast} at a time, CPU threads each: {packing.threads}"
         print(f"{words}; {processes.sharing}" if processes.sharing else words, flush=True)
-        entries = [_entry(folder, task, threads) for folder in folders]
+        entries = [_entry(folder, task, packing.threads) for folder in folders]
         task = replace(task, gpu_share=place.gpu_share(abreast))
         return Abreast(entries, task, abreast, processes.leave_mps).train(processes.server)
 

@@ -1,6 +1,8 @@
 """What submitit calls: a task whose processes do not come together accounts for its runs."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ from hw5hpc.node import worker
 from hw5hpc.node.job import TrainingJob
 from hw5hpc.node.pack import Packing
 from hw5hpc.node.retry import Budget
+from hw5hpc.node.task import Task
 from hw5hpc.store import Outputs, RunFolder, State, Status, claim
 from hw5hpc.team import rendezvous
 from hw5hpc.team.rendezvous import RendezvousError
@@ -105,6 +108,71 @@ def test_a_gpu_job_without_a_usable_gpu_says_why_and_trains_nothing(
     assert status.state is state
     assert "`device: cpu` in the cluster's profile" in status.reason
     assert ("built without CUDA" in status.reason) == (cuda is None)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a usable GPU")
+def test_runs_side_by_side_without_a_usable_gpu_all_say_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.version, "cuda", None)
+    runs = [Outputs(tmp_path).run(name) for name in "ab"]
+    for run in runs:
+        run.set_status(Status(state=State.QUEUED))
+    job = TrainingJob(
+        "test", [run.path for run in runs], Budget(), device="cuda", packing=Packing(2, 2)
+    )
+    with pytest.raises(NoGpu):
+        job.train(slurm_task(tmp_path, 1), lambda: False)
+    assert [run.status().state for run in runs] == [State.FAILED] * 2
+    assert all("built without CUDA" in run.status().reason for run in runs)
+
+
+SIDE_BY_SIDE = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from hw5hpc.experiments import rebuild
+from hw5hpc.node.job import TrainingJob
+from hw5hpc.node.pack import Packing
+from hw5hpc.node.retry import Budget
+from hw5hpc.store import Outputs
+from hw5hpc.sweep import run_id
+from hw5hpc.sweep.point import flatten
+
+folder = Path(sys.argv[1])
+configs = [rebuild("softmax", {"seed": seed}) for seed in range(2)]
+runs = [Outputs(folder).run(run_id("softmax", config)) for config in configs]
+for run, config in zip(runs, configs, strict=True):
+    run.create("softmax", flatten(config))
+paths = SimpleNamespace(folder=folder)
+task = SimpleNamespace(global_rank=0, num_tasks=1, local_rank=0, job_id="7_0", paths=paths)
+job = TrainingJob("test", [run.path for run in runs], Budget(), packing=Packing(2, 2))
+print(*job.train(task, lambda: False)[0], "torch" in sys.modules)
+"""
+
+
+def test_a_task_whose_runs_train_in_processes_of_their_own_imports_no_torch(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-c", SIDE_BY_SIDE, str(tmp_path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "WANDB_MODE": "disabled"}
+    )
+    assert done.stdout.splitlines()[-1] == "finished finished False", done.stderr
+
+
+def test_a_run_that_is_alone_has_the_threads_of_a_full_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "8")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    given: list[Task] = []
+    monkeypatch.setattr(worker, "work", lambda _, task, team: given.append(task) or [])
+    for packing in (Packing(4, 2), Packing(4, 1)):
+        job = TrainingJob("test", [tmp_path], Budget(), packing=packing)
+        job.train(slurm_task(tmp_path, 1), lambda: False)
+    assert [task.threads for task in given] == [4, 0]
 
 
 @pytest.mark.parametrize("device", ["cpu", "auto"])
