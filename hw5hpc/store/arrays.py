@@ -3,6 +3,8 @@
 import contextlib
 import io
 import re
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +31,39 @@ def write(path: Path, array: NDArray[Any]) -> None:
     files.write_atomic(path, lambda file: file.write(content.getbuffer()))
 
 
-def read_all(folder: Path) -> dict[str, dict[int, NDArray[Any]]]:
-    """Return {name: {epoch: array}}; a damaged file is left out."""
-    found: dict[str, dict[int, NDArray[Any]]] = {}
-    for path in sorted(folder.glob("*.*.npy")):
+class Kept(Mapping[int, NDArray[Any]]):
+    """The arrays of one name: {epoch: array}, read when they are first looked at.
+
+    A thousand runs keep gigabytes, of which a report draws a few pictures. A damaged file is left
+    out, so even their number is known only then.
+    """
+
+    def __init__(self, paths: Mapping[int, Path]) -> None:
+        self._paths = dict(paths)
+
+    @cached_property
+    def _arrays(self) -> dict[int, NDArray[Any]]:
+        read = {epoch: _read(path) for epoch, path in self._paths.items()}
+        return {epoch: array for epoch, array in read.items() if array is not None}
+
+    def __getitem__(self, epoch: int) -> NDArray[Any]:
+        return self._arrays[epoch]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+
+def kept(folder: Path, without: Collection[str] = ()) -> dict[str, Kept]:
+    """Return {name: its arrays}; `without` are names of files to leave out."""
+    found: dict[str, dict[int, Path]] = {}
+    for path in sorted(folder.glob("*.npy")):
         named = NAME.fullmatch(path.name)
-        array = _read(path) if named else None
-        if named and array is not None:
-            found.setdefault(named[1], {})[int(named[2])] = array
-    return found
+        if named and path.name not in without:
+            found.setdefault(named[1], {})[int(named[2])] = path
+    return {name: Kept(paths) for name, paths in found.items()}
 
 
 def _read(path: Path) -> NDArray[Any] | None:
