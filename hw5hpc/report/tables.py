@@ -78,6 +78,11 @@ class Tables:
         """The distinct settings in order of appearance; one empty setting when nothing varies."""
         return list(self._results_of)
 
+    @cached_property
+    def sizes(self) -> dict[Setting, int]:
+        """How many runs each setting has, whatever their state."""
+        return {setting: len(places) for setting, places in self._results_of.items()}
+
     def has(self, name: str) -> bool:
         """Whether any run has a value in this column, or kept an array of this name."""
         frames = (self.results, self.curves)
@@ -113,8 +118,7 @@ class Tables:
 
     def short_of(self, setting: Setting) -> int:
         """Return how many runs a setting has fewer than the one with most, whatever their state."""
-        counts = {one: len(places) for one, places in self._results_of.items()}
-        return max(counts.values(), default=0) - counts.get(setting, 0)
+        return max(self.sizes.values(), default=0) - self.sizes.get(setting, 0)
 
     def constant(self, key: str) -> Any:
         """Return the value of a config key that all runs share, else None."""
