@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,12 +15,16 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def text(frame: pd.DataFrame) -> str:
     """Return the frame as CSV; words that would start a formula stand behind an apostrophe."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(map(cell, frame.columns))
+    parts = [_lines([list(map(cell, frame.columns))])]
     for begin in range(0, len(frame), ROWS):
         part = frame.iloc[begin : begin + ROWS]
-        writer.writerows(zip(*(_cells(part[name]) for name in part), strict=True))
+        parts.append(_lines(zip(*(_cells(part[name]) for name in part), strict=True)))
+    return "".join(parts)
+
+
+def _lines(rows: Iterable[Sequence[Any]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
     return buffer.getvalue()
 
 

@@ -195,7 +195,7 @@ def finish(
     figure's label too, for a page that has a heading of its own.
     """
     some = shown is not None and shown < len(tables.compared)
-    chosen = [f"{shown} of {len(tables.compared)} settings shown"] if some else []
+    chosen = [f"{shown} of {len(tables.compared):,} settings shown"] if some else []
     figure.set_label("; ".join([*chosen, *_notes(tables, per_seed)]))
     parts = [part for part in (title, _data(tables), _length(tables)) if part]
     head(figure, parts, figure.get_label())
