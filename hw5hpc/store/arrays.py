@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
@@ -38,12 +39,12 @@ class Kept(Mapping[int, NDArray[Any]]):
     out, so even their number is known only then.
     """
 
-    def __init__(self, paths: Mapping[int, Path]) -> None:
-        self._paths = dict(paths)
+    def __init__(self, folder: Path, names: Mapping[int, str]) -> None:
+        self._folder, self._names = folder, names
 
     @cached_property
     def _arrays(self) -> dict[int, NDArray[Any]]:
-        read = {epoch: _read(path) for epoch, path in self._paths.items()}
+        read = {epoch: _read(self._folder / name) for epoch, name in self._names.items()}
         return {epoch: array for epoch, array in read.items() if array is not None}
 
     def __getitem__(self, epoch: int) -> NDArray[Any]:
@@ -58,12 +59,18 @@ class Kept(Mapping[int, NDArray[Any]]):
 
 def kept(folder: Path, without: Collection[str] = ()) -> dict[str, Kept]:
     """Return {name: its arrays}; `without` are names of files to leave out."""
-    found: dict[str, dict[int, Path]] = {}
-    for path in sorted(folder.glob("*.npy")):
-        named = NAME.fullmatch(path.name)
-        if named and path.name not in without:
-            found.setdefault(named[1], {})[int(named[2])] = path
-    return {name: Kept(paths) for name, paths in found.items()}
+    found: dict[str, dict[int, str]] = {}
+    for name in _names(folder):
+        named = NAME.fullmatch(name)
+        if named and name not in without:
+            found.setdefault(named[1], {})[int(named[2])] = name
+    return {name: Kept(folder, names) for name, names in found.items()}
+
+
+def _names(folder: Path) -> list[str]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries)
+    return []
 
 
 def _read(path: Path) -> NDArray[Any] | None:
