@@ -31,7 +31,7 @@ def _lines(rows: Iterable[Sequence[Any]]) -> str:
 def _cells(column: "pd.Series[Any]") -> list[Any]:
     """The csv module writes None as nothing, but NaN by its name."""
     found = column.astype(object).where(column.notna(), None).tolist()
-    return list(map(cell, found)) if column.dtype == object else found
+    return found if pd.api.types.is_numeric_dtype(column) else list(map(cell, found))
 
 
 def cell(value: object) -> object:
