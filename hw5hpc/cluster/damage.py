@@ -11,13 +11,13 @@ def damage_of(run: RunFolder, needed: bool) -> str:
     a result that cannot be read, or is of another format, stands in the run's status.
     """
     try:
-        damaged, result = run.damage(content=needed), run.result() or {}
+        damaged = run.damage(content=needed)
+        if needed:
+            name = str(run.weights.relative_to(run.path))
+            damaged = {key: what for key, what in damaged.items() if key == name}
+            # Results of before there were checksums name no files.
+            if not run.weights.exists() and "files" not in (run.result() or {}):
+                damaged[name] = "missing"
     except StoreError:
         return ""
-    if needed:
-        name = str(run.weights.relative_to(run.path))
-        damaged = {key: what for key, what in damaged.items() if key == name}
-        # Results of before there were checksums name no files.
-        if not run.weights.exists() and "files" not in result:
-            damaged[name] = "missing"
     return next((f"{run.path / name}: {what}" for name, what in damaged.items()), "")

@@ -107,8 +107,8 @@ def make(
         UserError: the sweep's folder is that of another one.
     """
 
-    def item(experiment: str, config: Any, needed: bool = False) -> Item:
-        found = _inspect(experiment, config, outputs, code, job_alive, trust_unknown)
+    def item(point: Point, needed: bool = False) -> Item:
+        found = _inspect(point, outputs, code, job_alive, trust_unknown)
         if not found.state.done or (needed and found.state is not State.FINISHED):
             return found
         damage = damage_of(outputs.run(found.id), needed)
@@ -121,7 +121,7 @@ def make(
         return not entry.state.done and entry.state is not State.RUNNING
 
     folders.check_own(sweep, outputs)
-    points = tuple(item(point.experiment, point.config) for point in sweep.points)
+    points = tuple(map(item, sweep.points))
     asked = tuple(entry for entry in points if wanted(entry) or (force and entry.state.done))
     needed = tuple(_prerequisites(asked, partial(item, needed=True)))
     first = tuple(entry for entry in needed if wanted(entry))
@@ -164,29 +164,25 @@ def sent_jobs(sweep: Sweep, outputs: Outputs) -> list[Sent]:
     return [outputs.run(name).sent() for name in ids]
 
 
-def _prerequisites(items: Iterable[Item], item: Callable[[str, Any], Item]) -> Iterable[Item]:
+def _prerequisites(items: Iterable[Item], item: Callable[[Point], Item]) -> Iterable[Item]:
     known: dict[str, Item] = {}
     for entry in items:
         for experiment, config in entry.config.prerequisites().values():
-            identifier = run_id(experiment, config)
-            if identifier not in known:
-                known[identifier] = item(experiment, config)
+            point = Point(experiment, config, {})
+            if point.id not in known:
+                known[point.id] = item(point)
     return known.values()
 
 
 def _inspect(
-    experiment: str,
-    config: Any,
-    outputs: Outputs,
-    code: str,
-    job_alive: JobAlive,
-    trust_unknown: bool,
+    point: Point, outputs: Outputs, code: str, job_alive: JobAlive, trust_unknown: bool
 ) -> Item:
     """Return a run with its state; RUNNING stands for every run that somebody still works on."""
-    identifier = Point(experiment, config, {}).id
-    run = outputs.run(identifier)
+    config: Any = point.config
+    run = outputs.run(point.id)
     status = run.status()
-    state, job, unknown = status.state, run.job(), ""
+    state, unknown = status.state, ""
+    job = "" if state.done else run.job()
     if state in GOING:
         found = life(run, job_alive)
         unknown = job if trust_unknown and found is Life.UNKNOWN else ""
@@ -194,11 +190,11 @@ def _inspect(
         ended = State.CANCELLED if run.cancelled() else State.LOST
         ended = State.INTERRUPTED if state is State.INTERRUPTED and not job else ended
         state = State.RUNNING if unknown or busy else ended
-    job = job if job and not state.done and job_alive(job) else ""
+    job = job if job and job_alive(job) else ""
     made = state.done or (state is not State.RUNNING and run.checkpoint.exists())
     stale = made and run.provenance().get("code", code) != code
     reason = (run.cancelled() if state is State.CANCELLED else "") or status.reason
-    return Item(identifier, experiment, config, state, job, stale, unknown, reason=reason)
+    return Item(point.id, point.experiment, config, state, job, stale, unknown, reason=reason)
 
 
 def pack_size(experiment: str, profile: Profile, own: Path | None = None) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 
 from hw5hpc.experiments import headline_of
@@ -115,14 +116,22 @@ def _results(read: Sequence[RunRead], keys: Sequence[str]) -> pd.DataFrame:
 
 
 def _curves(read: Sequence[RunRead], keys: Sequence[str]) -> pd.DataFrame:
-    pairs = [(one, row) for one in read for row in one.rows]
-    names = list(dict.fromkeys(["epoch", *(name for _, row in pairs for name in row)]))
+    begun = [one for one in read if one.looks]
+    lengths = [len(one.looks["epoch"]) for one in begun]
+    names = list(dict.fromkeys(["epoch", *(name for one in begun for name in one.looks)]))
     names.sort(key=TIMES.__contains__)
-    columns = {"run": _text([one.run for one, _ in pairs])}
-    columns.update({key: _text([one.config.get(key) for one, _ in pairs]) for key in keys})
-    columns.update({name: _floats([row.get(name) for _, row in pairs]) for name in names})
-    counts = [name for name in ("epoch", "step") if name in columns and columns[name].notna().all()]
-    return pd.DataFrame(columns).astype(dict.fromkeys(counts, "int64"))
+    texts: dict[str, list[Any]] = {"run": [one.run for one in begun]}
+    texts |= {key: [one.config.get(key) for one in begun] for key in keys}
+    absent = [np.full(length, np.nan) for length in lengths]
+    columns: dict[str, pd.Series[Any]] = {
+        name: _text(of).repeat(lengths).reset_index(drop=True) for name, of in texts.items()
+    }
+    for name in names:
+        parts = [one.looks.get(name, nan) for one, nan in zip(begun, absent, strict=True)]
+        values = np.concatenate([np.empty(0), *parts])
+        whole = name in ("epoch", "step") and not np.isnan(values).any()
+        columns[name] = pd.Series(values.astype(np.int64) if whole else values)
+    return pd.DataFrame(columns)
 
 
 def _text(values: list[Any]) -> "pd.Series[Any]":

@@ -22,7 +22,6 @@ TIME = "train_seconds"
 ROOM = 60
 # Seeds of one setting: so many stand side by side, each this far from the last; up to FEW are big.
 SLOTS, SLOT, FEW = 10, 0.045, 12
-TICKS = 50
 
 
 def need(frame: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -47,7 +46,7 @@ def curves(axes: Axes, tables: Tables, column: str, x: str = "epoch") -> None:
     Where there are too few seeds for an interval, their own points stand beside the line.
     """
     within = possible(tables, column)
-    for setting, look in style.looks(tables).items():
+    for setting, look in style.shown(tables).items():
         rows = tables.rows(tables.curves, setting)
         read = rows
         if x == TIME:
@@ -113,11 +112,14 @@ def _crosses(
 def spots(
     axes: Axes, tables: Tables, column: str, values: Mapping[Setting, Sequence[float]]
 ) -> None:
-    """Draw for each setting its seeds as faint points, and their mean with a 95 % interval."""
+    """Draw for each setting its seeds as faint points, and their mean with a 95 % interval.
+
+    Settings stand side by side, whatever their values.
+    """
     within = possible(tables, column)
     every = [value for found in values.values() for value in found if np.isfinite(value)]
     step = (max(every) - min(every)) / ROOM if every else 0.0
-    for (setting, look), at in zip(style.looks(tables).items(), positions(tables), strict=True):
+    for at, (setting, look) in enumerate(style.shown(tables).items()):
         found = statistics.estimate(values[setting], within)
         name = style.legend_name(tables, setting, [found.n])
         _seeds(axes, at - 0.12, values[setting], step, look)
@@ -167,24 +169,13 @@ def beside(values: Sequence[float], step: float) -> list[tuple[int, float, int]]
 
 
 def _ticks(axes: Axes, tables: Tables) -> None:
-    words = tick_names(tables)
-    every = -(-len(words) // TICKS)
-    axes.set_xticks(positions(tables)[::every], words[::every])
+    words = [", ".join(map(_short, setting)) for setting in style.shown(tables)]
+    axes.set_xticks(range(len(words)), words)
     if len(words) > 12:
         axes.tick_params("x", rotation=90, labelsize=7)
     elif len(tables.settings) > 1:
         for tick in axes.get_xticklabels():
             tick.set(rotation=30, ha="right", rotation_mode="anchor")
-
-
-def positions(tables: Tables) -> list[int]:
-    """Settings stand side by side, whatever their values."""
-    return list(range(len(tables.compared)))
-
-
-def tick_names(tables: Tables) -> list[str]:
-    """Return what stands below each setting."""
-    return [", ".join(map(_short, setting)) for setting in tables.compared]
 
 
 def _short(value: Any) -> str:
@@ -194,11 +185,16 @@ def _short(value: Any) -> str:
 
 
 def final(tables: Tables, column: str) -> dict[Setting, list[float]]:
-    """Return each setting's final values of a metric, one a finished run that has it."""
-    found = {setting: tables.finished(setting) for setting in tables.compared}
+    """Return each drawn setting's final values of a metric, one a finished run that has it."""
+    return {setting: finals(tables, setting, column) for setting in style.shown(tables)}
+
+
+def finals(tables: Tables, setting: Setting, column: str) -> list[float]:
+    """Return a setting's final values of a metric, one a finished run that has it."""
     if column not in tables.results:
-        return {setting: [] for setting in found}
-    return {setting: rows[column].dropna().tolist() for setting, rows in found.items()}
+        return []
+    found: list[float] = tables.finished(setting)[column].dropna().tolist()
+    return found
 
 
 def mosaic(images: NDArray[Any], rows: int, columns: int, fill: float) -> NDArray[Any]:

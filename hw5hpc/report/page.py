@@ -17,6 +17,7 @@ from hw5hpc.report.claims.verdict import FAILS, HOLDS, Verdict
 from hw5hpc.report.figures import FIGURES
 from hw5hpc.report.render import Drawn
 from hw5hpc.report.summary import (
+    Missing,
     Summary,
     common,
     headline,
@@ -30,6 +31,8 @@ from hw5hpc.text import safe
 
 FOLDER = Path(__file__).parent / "template"
 KINDS = {HOLDS: "holds", FAILS: "fails"}
+# A page with more rows, or more members of one kind of missing run, answers slowly.
+ROWS, MEMBERS = 1000, 100
 # The most pixels of the page that a point (1/72 inch) of a figure takes: text stays in proportion.
 SCALE = 1.5
 
@@ -88,9 +91,9 @@ def html(summary: Summary, drawn: Sequence[Drawn] = (), made: str = "") -> str:
         cards=[_card(one, summary) for one in summary.verdicts if not one.original],
         originals=[_card(one, summary) for one in summary.verdicts if one.original],
         originals_words=_counted([one.verdict for one in summary.verdicts if one.original]),
-        means=_words("Means by setting", *means_table(summary.tables)),
+        means=_means(summary),
         figures=[figures[name] for name in figures if name != key],
-        missing=missing,
+        missing=[_first(group) for group in missing],
         common=_words("Shared by all runs", ["key", "value"], common(summary.tables).items()),
         runs=_runs(summary),
         data=summary.tables.source or "not known yet",
@@ -201,8 +204,23 @@ def _words(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -
     return Table(caption, [Head(text) for text in header], made)
 
 
+def _first(group: Missing) -> Missing:
+    more = len(group.members) - MEMBERS
+    if more <= 0:
+        return group
+    return Missing(group.words, (*group.members[:MEMBERS], f"and {more:,} more"))
+
+
+def _means(summary: Summary) -> Table:
+    header, rows = means_table(summary.tables)
+    count = f": the first {ROWS:,} of {len(rows):,} rows, all are in summary.md"
+    return _words("Means by setting" + count * (len(rows) > ROWS), header, rows[:ROWS])
+
+
 def _runs(summary: Summary) -> Table:
-    frame = shown_runs(summary.tables)
+    every = shown_runs(summary.tables)
+    whole = every["state"] == "finished"
+    frame = every.loc[whole.sort_values(kind="stable").index[:ROWS].sort_values()]
     numbers = [all(_value(one) is not None or one is None or one != one for one in frame[name])
                for name in frame]  # fmt: skip
     header = [Head(str(name), numeric) for name, numeric in zip(frame, numbers, strict=True)]
@@ -210,7 +228,10 @@ def _runs(summary: Summary) -> Table:
         Row([Cell(number(one), _value(one)) for one in row], summary.tables.links.get(row[0], {}))
         for row in frame.itertuples(index=False, name=None)
     ]
-    return Table("All runs", header, rows, links=True)
+    caption = f"All {len(every)} runs"
+    if len(every) > ROWS:
+        caption = f"{ROWS:,} of {len(every):,} runs: first of all those that have not finished"
+    return Table(caption, header, rows, links=True)
 
 
 def _value(value: object) -> float | None:

@@ -42,6 +42,7 @@ def draw(name: str, tables: Tables, folder: Path) -> Drawn:
     entry = FIGURES[name]
     figure = entry.draw(tables)
     with rc.defaults():
+        _lay_out(figure)
         images = {kind: _image(figure, kind, tables, name) for kind in KINDS}
         alternative = " ".join(figure.get_suptitle().split())
         drawn = Drawn(
@@ -54,6 +55,16 @@ def draw(name: str, tables: Tables, folder: Path) -> Drawn:
     for kind, image in images.items():
         files.write_atomic(folder / f"{name}.{kind}", partial(_put, image))
     return drawn
+
+
+def _lay_out(figure: "Figure") -> None:
+    """Find the places of all parts, once for several formats; each would do it twice over."""
+    figure.set_dpi(DPI)
+    figure.set_layout_engine("constrained")
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
+    figure.set_layout_engine(None)
 
 
 def _image(figure: "Figure", kind: str, tables: Tables, name: str) -> bytes:
@@ -73,6 +84,7 @@ def _part(figure: "Figure", prefix: str) -> svg.Drawing:
     lines = figure.get_suptitle().count("\n") + bool(figure.get_suptitle())
     figure.suptitle("")
     figure.set_figheight(figure.get_figheight() - LINE * lines)
+    _lay_out(figure)
     buffer = io.BytesIO()
     undated = {"Date": None, "Creator": None}
     figure.savefig(buffer, format="svg", transparent=True, metadata=undated)

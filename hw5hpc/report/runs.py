@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hw5hpc.report.tables import Arrays, Origin
 from hw5hpc.store import RunFolder, State, StoreError
 from hw5hpc.store.files import numbers
@@ -28,6 +31,11 @@ class News:
         return self.said.get("job") == job and self.when >= updated
 
 
+# {column: its value at each look, NaN for none}; as rows of Python numbers they take ten times the
+# memory.
+Looks = Mapping[str, NDArray[np.float64]]
+
+
 @dataclass(frozen=True)
 class RunRead:
     """What one run's folder gave."""
@@ -37,8 +45,8 @@ class RunRead:
     reason: str
     config: Mapping[str, Any]
     metrics: Mapping[str, float] = field(default_factory=dict)
-    rows: Sequence[Mapping[str, float]] = ()
-    arrays: dict[str, Arrays] = field(default_factory=dict)
+    looks: Looks = field(default_factory=dict)
+    arrays: Mapping[str, Arrays] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     class_names: tuple[str, ...] = ()
@@ -61,7 +69,7 @@ def _read_folder(run: RunFolder, point: Mapping[str, Any], news: News | None) ->
     config, problem = _config(run, point)
     state, reason, result = _state(run, news)
     damaged = run.damage() if state in (State.FINISHED, State.DIVERGED) else {}
-    rows, unread = _looks(run)
+    looks, unread = _looks(run)
     provenance = safe_value(run.provenance())
     facts = provenance if isinstance(provenance, dict) else {}
     source = str(result.get("data_source") or facts.get("data_source") or "")
@@ -73,8 +81,8 @@ def _read_folder(run: RunFolder, point: Mapping[str, Any], news: News | None) ->
         ),
         config=config,
         metrics=numbers(result.get("metrics")),
-        rows=() if run.metrics_path.name in damaged else rows,
-        arrays=_whole(run, damaged),
+        looks={} if run.metrics_path.name in damaged else looks,
+        arrays=run.arrays(without=damaged),
         facts=_facts(result, facts),
         source=source,
         class_names=_names(result.get("class_names")),
@@ -106,19 +114,6 @@ def _words(damaged: Mapping[str, str]) -> list[str]:
     return [f"{name}: {what}" for name, what in damaged.items()]
 
 
-def _whole(run: RunFolder, damaged: Mapping[str, str]) -> dict[str, Arrays]:
-    """Return the arrays, but for those that are not what the run wrote."""
-    wrong = {run.path / name for name in damaged}
-    return {
-        name: {
-            epoch: array
-            for epoch, array in kept.items()
-            if run.array_path(name, epoch) not in wrong
-        }
-        for name, kept in run.arrays().items()
-    }
-
-
 def _named(error: StoreError) -> str:
     """The file's name without its folder: a report may be read where the folder is not."""
     path, _, problem = str(error).partition(": ")
@@ -148,8 +143,8 @@ def _facts(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str
     return {"seconds": seconds, "device": str(device), "gpu_hours": spent}
 
 
-def _looks(run: RunFolder) -> tuple[list[dict[str, float]], str]:
-    """One row a look, with its timing, and why there are none ('': they were read).
+def _looks(run: RunFolder) -> tuple[Looks, str]:
+    """Each look with its timing, in their order, and why there are none ('': they were read).
 
     Of two rows for one step the later counts. Timings that name no step are those of whole epochs:
     each belongs to the epoch's first row.
@@ -157,13 +152,19 @@ def _looks(run: RunFolder) -> tuple[list[dict[str, float]], str]:
     try:
         rows, timing = _latest(run.metrics()), _latest(run.timing())
     except StoreError as error:
-        return [], _named(error)
+        return {}, _named(error)
     ends: dict[float, _Key] = {}
     for key in sorted(rows, key=_order):
         ends.setdefault(rows[key]["epoch"], key)
     for epoch, key in ends.items():
         timing.setdefault(key, timing.get((epoch, None), {}))
-    return [{**timing.get(key, {}), **rows[key]} for key in sorted(rows, key=_order)], ""
+    return _columns([{**timing.get(key, {}), **rows[key]} for key in sorted(rows, key=_order)]), ""
+
+
+def _columns(rows: Sequence[Mapping[str, float]]) -> Looks:
+    nan = float("nan")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([row.get(name, nan) for row in rows], float) for name in names}
 
 
 # (0, step) of a row that names its step, (epoch, None) of another.

@@ -24,6 +24,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LINES = ("-", "--", "-.", ":")
 GREY = "#666666"
+# So many settings can be followed in one picture, and a page holds them; tables hold all.
+MOST = 32
 # Ink on the light parts of a picture: unlike black it stays dark on a dark page.
 ON_PICTURE = "#111111"
 
@@ -48,6 +50,20 @@ def looks(tables: Tables) -> dict[Setting, Look]:
         marker, line = lines[_without(setting, main)]
         found[setting] = Look(colours[setting[main]], marker, line)
     return found
+
+
+def shown(tables: Tables) -> dict[Setting, Look]:
+    """Return the looks of the settings that a figure draws: all, or MOST of them.
+
+    Of many, a few values of the key with most values, each with all values of the other keys.
+    """
+    every = looks(tables)
+    if len(every) <= MOST:
+        return every
+    main, colours, lines = _factors(list(every))
+    values = spread(list(colours), max(MOST // len(lines), 2))
+    chosen = [setting for setting in every if setting[main] in values]
+    return {setting: every[setting] for setting in spread(chosen, MOST)}
 
 
 def crowded(tables: Tables) -> bool:
@@ -142,11 +158,14 @@ def factors(axes: Axes, tables: Tables) -> None:
     if not crowded(tables):
         return
     main, colours, lines = _factors(tables.compared)
-    for value, colour in colours.items():
+    drawn = shown(tables)
+    for value in dict.fromkeys(setting[main] for setting in drawn):
+        colour = colours[value]
         words = names.value_name(tables.settings[main], value)
         axes.plot([], [], color=colour, linewidth=3, label=words)
     keys = _without(tuple(tables.settings), main)
-    for rest, (marker, line) in lines.items():
+    for rest in dict.fromkeys(_without(setting, main) for setting in drawn):
+        marker, line = lines[rest]
         pairs = zip(keys, rest, strict=True)
         words = ", ".join(names.value_name(key, value) for key, value in pairs)
         if words:
@@ -176,7 +195,7 @@ def finish(
     figure's label too, for a page that has a heading of its own.
     """
     some = shown is not None and shown < len(tables.compared)
-    chosen = [f"{shown} of {len(tables.compared)} settings shown"] if some else []
+    chosen = [f"{shown} of {len(tables.compared):,} settings shown"] if some else []
     figure.set_label("; ".join([*chosen, *_notes(tables, per_seed)]))
     parts = [part for part in (title, _data(tables), _length(tables)) if part]
     head(figure, parts, figure.get_label())
@@ -249,7 +268,7 @@ def _notes(tables: Tables, per_seed: bool) -> list[str]:
     notes += [f"{diverged} diverged"] if diverged else []
     if not per_seed or "seed" not in tables.results:
         return notes
-    counts = [len(tables.rows(tables.results, one)) for one in tables.compared]
+    counts = tables.sizes.values()
     if max(counts, default=0) == 1:
         return [*notes, "single seed: no interval"]
     return [*notes, names.seeds(min(counts), max(counts))] if crowded(tables) else notes

@@ -1,15 +1,16 @@
 """The tidy tables that every figure, page and summary is made from."""
 
-from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 Setting = tuple[Any, ...]
-Arrays = dict[int, NDArray[Any]]
+Arrays = Mapping[int, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Tables:
     swept: tuple[str, ...]
     results: pd.DataFrame
     curves: pd.DataFrame
-    arrays: dict[str, dict[str, Arrays]] = field(default_factory=dict)
+    arrays: dict[str, Mapping[str, Arrays]] = field(default_factory=dict)
     source: str = ""
     config_keys: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
@@ -72,10 +73,15 @@ class Tables:
         """The swept keys other than the seed: what is compared."""
         return [key for key in self.swept if key != "seed"]
 
-    @property
+    @cached_property
     def compared(self) -> list[Setting]:
         """The distinct settings in order of appearance; one empty setting when nothing varies."""
-        return list(dict.fromkeys(settings_of(self.results, self.settings)))
+        return list(self._results_of)
+
+    @cached_property
+    def sizes(self) -> dict[Setting, int]:
+        """How many runs each setting has, whatever their state."""
+        return {setting: len(places) for setting, places in self._results_of.items()}
 
     def has(self, name: str) -> bool:
         """Whether any run has a value in this column, or kept an array of this name."""
@@ -84,14 +90,21 @@ class Tables:
         return columns or any(kept.get(name) for kept in self.arrays.values())
 
     def rows(self, frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:
-        """Return the rows of `results` or `curves` that belong to a setting."""
-        if frame is self.curves:
-            # The large one, which each figure asks for each setting of.
-            return frame.iloc[self._curves_of.get(setting, [])]
-        return frame.iloc[_places(frame, self.settings).get(setting, [])]
+        """Return the rows of `results`, `curves` or a part of them that belong to a setting."""
+        places = (
+            self._results_of if frame is self.results
+            else self._curves_of if frame is self.curves
+            else _places(frame, self.settings)
+        )  # fmt: skip
+        return frame.iloc[places.get(setting, [])]
+
+    # Each figure asks for each setting of both.
+    @cached_property
+    def _results_of(self) -> dict[Setting, NDArray[np.intp]]:
+        return _places(self.results, self.settings)
 
     @cached_property
-    def _curves_of(self) -> dict[Setting, list[int]]:
+    def _curves_of(self) -> dict[Setting, NDArray[np.intp]]:
         return _places(self.curves, self.settings)
 
     def finished(self, setting: Setting) -> pd.DataFrame:
@@ -105,8 +118,7 @@ class Tables:
 
     def short_of(self, setting: Setting) -> int:
         """Return how many runs a setting has fewer than the one with most, whatever their state."""
-        counts = Counter(settings_of(self.results, self.settings))
-        return max(counts.values(), default=0) - counts[setting]
+        return max(self.sizes.values(), default=0) - self.sizes.get(setting, 0)
 
     def constant(self, key: str) -> Any:
         """Return the value of a config key that all runs share, else None."""
@@ -120,20 +132,30 @@ class Tables:
         found = pd.to_numeric(self.results[key], errors="coerce").max()
         return default if pd.isna(found) else float(found)
 
-    def with_array(self, setting: Setting, name: str) -> list[str]:
-        """Return a setting's runs that kept an array, the lowest seed first."""
+    def with_array(self, setting: Setting, name: str) -> Iterator[str]:
+        """Yield a setting's runs that kept an array, the lowest seed first.
+
+        To know it, a run's arrays of this name are read: who needs one run looks for no other.
+        """
         rows = self.rows(self.results, setting)
         if "seed" in rows:
             rows = rows.sort_values("seed", kind="stable")
-        return [run for run in rows["run"] if self.arrays.get(run, {}).get(name)]
+        return (run for run in rows["run"] if self.arrays.get(run, {}).get(name))
 
 
-def _places(frame: pd.DataFrame, keys: list[str]) -> dict[Setting, list[int]]:
-    """Return the numbers of the rows of each setting."""
-    found: dict[Setting, list[int]] = {}
-    for number, setting in enumerate(settings_of(frame, keys)):
-        found.setdefault(setting, []).append(number)
-    return found
+def _places(frame: pd.DataFrame, keys: list[str]) -> dict[Setting, NDArray[np.intp]]:
+    """Return the numbers of the rows of each setting, the settings in order of appearance."""
+    codes = np.zeros(len(frame), np.intp)
+    for key in set(keys) & set(frame.columns):
+        # -1 stands for an absent value.
+        of_key, values = pd.factorize(frame[key])
+        # Numbered anew each time: products of many keys' numbers would not fit.
+        codes, _ = pd.factorize(codes * (len(values) + 1) + of_key + 1)
+    order = np.argsort(codes, kind="stable")
+    _, begins = np.unique(codes[order], return_index=True)
+    groups = np.split(order, begins)[1:]
+    firsts = settings_of(frame.iloc[[group[0] for group in groups]], keys)
+    return dict(zip(firsts, groups, strict=True))
 
 
 def settings_of(frame: pd.DataFrame, keys: list[str]) -> list[Setting]:

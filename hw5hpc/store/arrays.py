@@ -2,7 +2,10 @@
 
 import contextlib
 import io
+import os
 import re
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +32,45 @@ def write(path: Path, array: NDArray[Any]) -> None:
     files.write_atomic(path, lambda file: file.write(content.getbuffer()))
 
 
-def read_all(folder: Path) -> dict[str, dict[int, NDArray[Any]]]:
-    """Return {name: {epoch: array}}; a damaged file is left out."""
-    found: dict[str, dict[int, NDArray[Any]]] = {}
-    for path in sorted(folder.glob("*.*.npy")):
-        named = NAME.fullmatch(path.name)
-        array = _read(path) if named else None
-        if named and array is not None:
-            found.setdefault(named[1], {})[int(named[2])] = array
-    return found
+class Kept(Mapping[int, NDArray[Any]]):
+    """The arrays of one name: {epoch: array}, read when they are first looked at.
+
+    A thousand runs keep gigabytes, of which a report draws a few pictures. A damaged file is left
+    out, so even their number is known only then.
+    """
+
+    def __init__(self, folder: Path, names: Mapping[int, str]) -> None:
+        self._folder, self._names = folder, names
+
+    @cached_property
+    def _arrays(self) -> dict[int, NDArray[Any]]:
+        read = {epoch: _read(self._folder / name) for epoch, name in self._names.items()}
+        return {epoch: array for epoch, array in read.items() if array is not None}
+
+    def __getitem__(self, epoch: int) -> NDArray[Any]:
+        return self._arrays[epoch]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+
+def kept(folder: Path, without: Collection[str] = ()) -> dict[str, Kept]:
+    """Return {name: its arrays}; `without` are names of files to leave out."""
+    found: dict[str, dict[int, str]] = {}
+    for name in _names(folder):
+        named = NAME.fullmatch(name)
+        if named and name not in without:
+            found.setdefault(named[1], {})[int(named[2])] = name
+    return {name: Kept(folder, names) for name, names in found.items()}
+
+
+def _names(folder: Path) -> list[str]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries)
+    return []
 
 
 def _read(path: Path) -> NDArray[Any] | None:

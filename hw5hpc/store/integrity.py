@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,13 @@ def damage(folder: Path, recorded: Any, content: bool) -> dict[str, str]:
 def _wrong(folder: Path, name: str, facts: Any, content: bool) -> str:
     if not (BELONGS.fullmatch(name) and isinstance(facts, Mapping)):
         return "damaged (in result.json's list of files)"
-    path, length = folder / name, facts.get("bytes")
+    length = facts.get("bytes")
+    # A plan looks at the files of ten thousand runs; to make a Path of each takes longer than that.
+    with contextlib.suppress(OSError, ValueError):
+        found = os.lstat(f"{folder}/{name}")
+        if not content and stat.S_ISREG(found.st_mode) and found.st_size == length:
+            return ""
+    path = folder / name
     if not os.path.lexists(path):
         return "missing"
     try:

@@ -23,8 +23,10 @@ NOW = {
 FIRST = {now: first for first, now in NOW.items()}
 
 
-def now(row: Mapping[str, Value]) -> dict[str, Value]:
+def now(row: dict[str, Value]) -> dict[str, Value]:
     """Return what a file holds under the names of today."""
+    if NOW.keys().isdisjoint(row):
+        return row
     return {NOW.get(name, name): value for name, value in row.items()}
 
 

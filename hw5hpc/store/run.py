@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -175,8 +175,8 @@ class RunFolder:
         Raises:
             StoreError: something else than a file stands there.
         """
-        rows = files.read_json_lines(self.metrics_path)
-        return [metric_names.now(files.numbers(row)) for row in rows]
+        rows = map(files.numbers, files.read_json_lines(self.metrics_path))
+        return list(map(metric_names.now, rows))
 
     def timing(self) -> list[dict[str, float]]:
         """Return the whole rows of timing.jsonl; when it cannot be read, only times are missing."""
@@ -233,9 +233,12 @@ class RunFolder:
             with contextlib.suppress(OSError):
                 path.unlink()
 
-    def arrays(self) -> dict[str, dict[int, NDArray[Any]]]:
-        """Return {name: {epoch: array}}; a damaged file is left out."""
-        return arrays.read_all(self.artifacts)
+    def arrays(self, without: Collection[str] = ()) -> dict[str, arrays.Kept]:
+        """Return {name: {epoch: array}}, each name's read when they are first looked at.
+
+        A damaged file is left out, and those of the names in `without`, relative to this folder.
+        """
+        return arrays.kept(self.artifacts, {Path(name).name for name in without})
 
     def result(self) -> dict[str, Any] | None:
         """Return result.json, or None while there is none (or a damaged one).

@@ -28,17 +28,18 @@ def numbers(row: Any) -> dict[str, float]:
     if not isinstance(row, Mapping):
         return {}
     return {
-        str(key): number
+        key: number
         for key, value in row.items()
         if (number := value if type(value) is float else _number(value)) is not None
     }
 
 
 def _number(value: Any) -> float | None:
+    if isinstance(value, int):
+        return value if -LARGEST_WHOLE <= value <= LARGEST_WHOLE else None
     if isinstance(value, str):
         return _NOT_FINITE.get(value)
-    whole = isinstance(value, int) and abs(value) <= LARGEST_WHOLE
-    return value if whole or isinstance(value, float) else None
+    return value if isinstance(value, float) else None
 
 
 def parse_json(content: bytes) -> Any | None:
@@ -55,7 +56,7 @@ def parse_json(content: bytes) -> Any | None:
 def parse_json_lines(content: bytes) -> list[Any]:
     """Return what each line says in JSON; a line that is none is left out."""
     lines = content.splitlines()
-    if all(map(_is_flat, lines)):
+    if _are_flat(content, lines):
         # Many times faster than one by one; no row can reach over into the next line.
         with contextlib.suppress(ValueError):
             rows: list[Any] = json.loads(b"[" + b",".join(lines) + b"]")
@@ -64,10 +65,10 @@ def parse_json_lines(content: bytes) -> list[Any]:
     return [row for line in lines if (row := parse_json(line)) is not None]
 
 
-def _is_flat(line: bytes) -> bool:
-    """Whether a line can be nothing but one mapping of plain values, or no JSON."""
-    one = line.count(b"{") == line.count(b"}") == 1 and b"[" not in line
-    return one and line.startswith(b"{") and line.endswith(b"}")
+def _are_flat(content: bytes, lines: list[bytes]) -> bool:
+    """Whether each line can be nothing but one mapping of plain values, or no JSON."""
+    one = content.count(b"{") == content.count(b"}") == len(lines) and b"[" not in content
+    return one and all(line[:1] == b"{" and line[-1:] == b"}" for line in lines)
 
 
 def shallow(value: Any, levels: int = LEVELS) -> bool:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from hw5hpc.errors import FieldError
@@ -44,7 +45,7 @@ class Point:
     config: RunConfig
     swept: dict[str, Any]
 
-    @property
+    @cached_property
     def id(self) -> str:
         return run_id(self.experiment, self.config)
 

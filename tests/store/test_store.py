@@ -341,3 +341,12 @@ def test_a_damaged_config_is_written_anew_by_the_next_submission(run: RunFolder)
     (run.path / "config.yaml").write_text("[")
     run.register("gan", {"seed": 0})
     assert run.config() == ("gan", {"seed": 0})
+
+
+def test_arrays_are_read_when_they_are_looked_at(run: RunFolder) -> None:
+    run.add_array("samples", 1, np.arange(4))
+    run.add_array("filters", 1, np.arange(4))
+    arrays = run.arrays(without=["artifacts/filters.00001.npy"])
+    run.add_array("samples", 1, np.arange(6))
+    assert list(arrays) == ["samples"]
+    assert arrays["samples"][1].tolist() == [0, 1, 2, 3, 4, 5]

@@ -21,4 +21,4 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
     for spare in axes.flat[len(entry.needs) :]:
         spare.set_visible(False)
     style.legend(figure, axes[0, -1])
-    return style.finish(figure, tables, entry.title)
+    return style.finish(figure, tables, entry.title, shown=len(style.shown(tables)))

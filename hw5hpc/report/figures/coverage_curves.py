@@ -20,7 +20,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
             drawing.curves(one, tables, column, x)
             drawing.whole_range(one, tables, column)
     style.legend(figure, axes[0, 0])
-    return style.finish(figure, tables, entry.title)
+    return style.finish(figure, tables, entry.title, shown=len(style.shown(tables)))
 
 
 def _timed(tables: Tables) -> bool:

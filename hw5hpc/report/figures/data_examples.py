@@ -10,10 +10,11 @@ from hw5hpc.report.tables import Tables
 
 def draw(tables: Tables, entry: FigureEntry) -> Figure:
     """Draw a row for each class; see FigureEntry.draw."""
-    runs = [run for one in tables.compared for run in tables.with_array(one, "examples")]
-    if not runs:
+    runs = (run for one in tables.compared for run in tables.with_array(one, "examples"))
+    run = next(runs, "")
+    if not run:
         raise NothingToDraw("no run has kept examples of the data yet")
-    kept = tables.arrays[runs[0]]["examples"]
+    kept = tables.arrays[run]["examples"]
     images = np.moveaxis(kept[min(kept)], 2, -1)
     classes, count, height, width, channels = images.shape
     flat = images.reshape(-1, height, width, *([channels] if channels == 3 else []))

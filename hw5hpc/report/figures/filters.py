@@ -1,5 +1,6 @@
 """Draw the first layer's filters, before and after training."""
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def _panels(tables: Tables) -> list[tuple[str, NDArray[Any]]]:
     first: list[tuple[str, NDArray[Any]]] = []
     last: list[tuple[str, NDArray[Any]]] = []
     for setting in style.spread(tables.compared, LIMIT):
-        for run in tables.with_array(setting, "filters")[:1]:
+        for run in islice(tables.with_array(setting, "filters"), 1):
             kept = tables.arrays[run]["filters"]
             if 0 in kept and not first:
                 first.append(("at initialisation", kept[0]))

@@ -32,7 +32,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
 
 
 def _coverage(tables: Tables, setting: Setting) -> str:
-    values = drawing.final(tables, "classes_covered")[setting]
+    values = drawing.finals(tables, setting, "classes_covered")
     if not values:
         return "coverage not measured yet"
     # The seeds' own counts: an interval over so few whole numbers would say less.

@@ -18,4 +18,4 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
         tables.largest("ring.modes", 8), color=style.GREY, linestyle=":", label="all modes"
     )
     style.legend(figure, axes[0, 0])
-    return style.finish(figure, tables, entry.title)
+    return style.finish(figure, tables, entry.title, shown=len(style.shown(tables)))

@@ -15,11 +15,12 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
         setting: [
             medians[run] for run in tables.rows(tables.results, setting)["run"] if run in medians
         ]
-        for setting in tables.compared
+        for setting in style.shown(tables)
     }
     figure, axes = style.grid(1, 1, max(6, 0.6 * len(values)), 4)
     drawing.spots(axes[0, 0], tables, "step_ms", values)
     axes[0, 0].set_ylim(0, 1.1 * axes[0, 0].get_ylim()[1])
     style.legend(figure, axes[0, 0])
     devices = ", ".join(sorted({str(name) for name in tables.results["device"] if name}))
-    return style.finish(figure, tables, entry.title + (f" on {devices}" if devices else ""))
+    title = entry.title + (f" on {devices}" if devices else "")
+    return style.finish(figure, tables, title, shown=len(values))
