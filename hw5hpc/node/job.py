@@ -68,9 +68,12 @@ class TrainingJob:
         try:
             states, again = self.train(environment, stop)
         except Exception as error:
+            # Not named above: their modules import torch, without which this process may do well.
+            if not _may_pass(error):
+                raise
             states, again = self._states(), True
             # The first rank speaks for all; what has failed for good does not come back.
-            if not _may_pass(error) or environment.global_rank or not _unfinished(states):
+            if environment.global_rank or not _unfinished(states):
                 raise
         # A job that its user cancelled must not come back.
         if again and _unfinished(states) and requeue.still_running(job):
