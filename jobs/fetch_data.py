@@ -23,7 +23,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument(
         "names",
         nargs="*",
-        metavar="NAME",
+        metavar="DATA",
         help=f"of {', '.join(ON_DISK)} (default: all that can be got)",
     )
     made.add_argument("--root", metavar="DIR", help="where the data lie, or are to be put")
