@@ -35,7 +35,11 @@ def arguments() -> ArgumentParser:
 def main() -> int:
     args = arguments().parse_args()
     outputs = Outputs(asking.out_folder(args.out, args.cluster))
-    found = listing.rows(outputs, asking.jobs_if_any(args.cluster, asking.newest(outputs)))
+    newest = asking.newest(outputs)
+    jobs = asking.jobs_if_any(args.cluster, newest)
+    found = listing.rows(outputs, jobs)
+    if jobs is None and newest and any(row.going for row in found):
+        print(asking.unasked(args.cluster, newest), file=sys.stderr)
     if args.json:
         print(json.dumps(valid([row.as_dict() for row in found]), indent=2))
     elif found:

@@ -55,6 +55,15 @@ def jobs_of(cluster: str | None, sweep: SweepFolder | None = None) -> KnownJobs:
     return KnownJobs(loaded.ask_seconds)
 
 
+def unasked(cluster: str | None, sweep: SweepFolder | None) -> str:
+    """Return a line that says why Slurm is not asked, where that leaves states unknown."""
+    try:
+        jobs_of(cluster, sweep)
+    except UserError as error:
+        return f"note: {error}: what waits or runs is told from the files alone"
+    return ""
+
+
 def jobs_if_any(cluster: str | None, sweep: SweepFolder | None = None) -> KnownJobs | None:
     """Return what to ask Slurm with, or None where it cannot be asked: nothing is known then.
 

@@ -24,7 +24,7 @@ def preview(request: "Request", say: Callable[[str], None]) -> None:
     try:
         slurm.require(request.profile)
     except slurm.SlurmError as error:
-        jobs, trouble = None, str(error).partition(";")[0]
+        jobs, trouble = None, str(error)
     else:
         jobs, trouble = KnownJobs(request.profile.ask_seconds), ""
     plan = request.plan(jobs)

@@ -23,6 +23,10 @@ class SlurmError(UserError):
     """Slurm is missing, or refuses what was asked; the message holds Slurm's own words."""
 
 
+class NoSlurm(SlurmError):
+    """This machine is none of a cluster's: a laptop, perhaps."""
+
+
 def use_conf(profile: Profile) -> None:
     """Point Slurm's commands at the profile's own slurm.conf, when it names one."""
     if profile.slurm_conf:
@@ -30,15 +34,19 @@ def use_conf(profile: Profile) -> None:
 
 
 def require(profile: Profile) -> None:
-    """Raise SlurmError unless Slurm's commands are here and its controller answers."""
+    """Raise SlurmError unless Slurm's commands are here and its controller answers.
+
+    Raises:
+        NoSlurm: this machine has none.
+        SlurmError: it does not answer.
+    """
     use_conf(profile)
-    remedy = "use --debug or --local to run on this machine"
     for program in ("sbatch", "srun", "scontrol", "squeue"):
         if shutil.which(program) is None:
-            raise SlurmError(f"no Slurm on this machine: {program} was not found; {remedy}")
+            raise NoSlurm(f"no Slurm on this machine ({program} was not found)")
     conf = os.environ.get("SLURM_CONF")
     if profile.slurm_conf and conf and not Path(conf).exists():
-        raise SlurmError(f"{conf}: no such file (the profile's slurm_conf); {remedy}")
+        raise NoSlurm(f"no Slurm on this machine ({conf}, the profile's slurm_conf, does not exist)")
     _ping()
 
 

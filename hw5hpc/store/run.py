@@ -150,6 +150,10 @@ class RunFolder:
         job, *who = (_word(raw.get(key)) for key in ("job", "user", "cluster"))
         return Sent(job, *who) if job else Sent("")
 
+    def job_of(self, status: Status) -> str:
+        """Return the job that had the run last; '' where a process without one had it later."""
+        return "" if status.by_hand else self.job()
+
     def set_cancelled(self, reason: str) -> None:
         """Note with the job sent last that somebody ended it, and why; '' takes that back."""
         raw, _ = self._record("job.json")
