@@ -33,8 +33,8 @@ def parser(description: str | None, epilog: str) -> argparse.ArgumentParser:
 def add_places(made: argparse.ArgumentParser) -> None:
     """Add --cluster and --out, which mean the same in every command."""
     made.add_argument(
-        "--cluster", metavar="NAME", help="the profile slurm/NAME.yaml, whose Slurm and output "
-        "folder are meant (default: the one that sent the sweep)"
+        "--cluster", metavar="NAME", help="the profile slurm/NAME.yaml, or a profile's file, whose "
+        "Slurm and output folder are meant (default: the one that sent the sweep)"
     )  # fmt: skip
     made.add_argument(
         "--out", type=Path, metavar="DIR",

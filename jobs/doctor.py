@@ -1,6 +1,7 @@
 """Ask the cluster what it has and what you may use, try a job of one minute, write a profile."""
 
 import os
+import shlex
 import sys
 from argparse import ArgumentParser
 from functools import partial
@@ -11,7 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hw5hpc.cluster import asking
 from hw5hpc.cluster.doctor import draft, visit
 from hw5hpc.cluster.doctor.findings import ASK
+from hw5hpc.cluster.profile import is_file
 from hw5hpc.console import DONE, RUN_FAILED, guard, parser, shown, whole_number
+from hw5hpc.store import Outputs
 
 EPILOG = """\
 examples:
@@ -29,7 +32,12 @@ exit status: 0 all works, 1 something is marked ASK, 2 the input is wrong or the
 def arguments() -> ArgumentParser:
     made = parser(__doc__, EPILOG)
     add = made.add_argument
-    add("name", nargs="?", metavar="NAME", help="write slurm/NAME.yaml")
+    add(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="write slurm/NAME.yaml; or the file to write, with a /",
+    )
     add("--partition", metavar="P", help="the partition to look at (default: one with GPUs)")
     add("--account", metavar="A", help="the account to charge (default: your default)")
     add("--qos", metavar="Q", help="the QOS to ask for (default: none)")
@@ -47,13 +55,16 @@ def main() -> int:
         draft.target(args.name, args.force)
     out = asking.out_folder(args.out).absolute()
     wanted = visit.Wanted(args.partition, args.account, args.qos, 0 if args.no_job else args.wait)
+    if not args.no_job:
+        Outputs(out).check_writable()
     seen, told = visit.visit(wanted, out, print)
     for finding in told:
         print("\n".join(finding.lines()))
     if args.name:
         path = draft.write(args.name, draft.text(seen, os.environ.get("SLURM_CONF")), args.force)
         print(f"written: {shown(path)}")
-        print(f"  next:    python jobs/submit.py SWEEP --cluster {args.name} --dry-run")
+        name = shlex.quote(str(path)) if is_file(args.name) else args.name
+        print(f"  next:    python jobs/submit.py SWEEP --cluster {name} --dry-run")
     return RUN_FAILED if any(finding.mark == ASK for finding in told) else DONE
 
 

@@ -42,8 +42,8 @@ def arguments() -> argparse.ArgumentParser:
     where = made.add_mutually_exclusive_group()
     where.add_argument("--debug", action="store_true", help="run here, shortened by 'debug:'")
     where.add_argument("--local", action="store_true", help="run the whole sweep here")
-    where.add_argument("--cluster", metavar="NAME", help="the profile slurm/NAME.yaml (default: "
-                       "$HW5HPC_CLUSTER, or 'default')")  # fmt: skip
+    where.add_argument("--cluster", metavar="NAME", help="the profile slurm/NAME.yaml, or a "
+                       "profile's file (default: $HW5HPC_CLUSTER, or 'default')")  # fmt: skip
     add("--pdb", action="store_true", help="with --debug or --local: stop in the debugger where a "
         "run fails")  # fmt: skip
     add("--dry-run", action="store_true", help="show the plan and the sbatch script; touch nothing")

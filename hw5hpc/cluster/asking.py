@@ -18,7 +18,7 @@ def profile_of(cluster: str | None, sweep: SweepFolder | None = None) -> Profile
     """
     sent = sweep.submissions() if sweep else []
     before = str(sent[-1].get("profile", "")) if sent else ""
-    known = before in profiles.names()
+    known = profiles.exists(before)
     name = cluster or (before if known else "") or profiles.default_name()
     return profiles.load(name, {}, sweep.path if sweep else profiles.FOLDER)
 

@@ -134,7 +134,9 @@ def _send_to_slurm(request: Request, say: Say) -> bool:
     try:
         slurm.require(request.profile)
     except slurm.NoSlurm as error:
-        raise UserError(f"{error}; --debug and --local run here, --dry-run shows the plan") from error
+        raise UserError(
+            f"{error}; --debug and --local run here, --dry-run shows the plan"
+        ) from error
     jobs = KnownJobs(request.profile.ask_seconds)
     plan = request.plan(jobs)
     other_data = check_data(plan, request.outputs)

@@ -46,7 +46,9 @@ def require(profile: Profile) -> None:
             raise NoSlurm(f"no Slurm on this machine ({program} was not found)")
     conf = os.environ.get("SLURM_CONF")
     if profile.slurm_conf and conf and not Path(conf).exists():
-        raise NoSlurm(f"no Slurm on this machine ({conf}, the profile's slurm_conf, does not exist)")
+        raise NoSlurm(
+            f"no Slurm on this machine ({conf}, the profile's slurm_conf, does not exist)"
+        )
     _ping()
 
 

@@ -151,7 +151,21 @@ def test_the_profile_is_one_that_a_submission_reads(
     with pytest.raises(UserError, match="is there already; --force replaces it"):
         draft.write("mine", "", False, tmp_path)
     with pytest.raises(UserError, match="the profile's name takes"):
-        draft.write("../mine", "", False, tmp_path)
+        draft.write("my cluster", "", False, tmp_path)
+
+
+def test_the_profile_may_stand_outside_a_checkout_that_cannot_be_written_to(
+    fake: Fake, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"python jobs/doctor.py /scratch/me/mine\.yaml"):
+        draft.target("mine", False, tmp_path / "nothing")
+    path = draft.write(f"{tmp_path}/mine", draft.text(seen(tmp_path, {})), False)
+    made = profiles.load(str(path), {}, path)
+    assert (path, made.name) == (tmp_path / "mine.yaml", str(path))
+    assert profiles.exists(made.name)
+    assert profiles.load("dev", {}, path).name == "dev"
+    with pytest.raises(profiles.ProfileError, match="other.yaml: no such file"):
+        profiles.load(str(tmp_path / "other.yaml"), {}, path)
 
 
 def test_the_probe_tells_what_is_here(tmp_path: Path) -> None:

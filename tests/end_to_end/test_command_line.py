@@ -389,8 +389,8 @@ def test_pdb_stops_where_a_run_fails_and_nothing_is_tried_again(tmp_path: Path) 
     assert "left the debugger" in done.stderr
     assert done.stdout.count("(Pdb)") == 2
     # It failed, as status says; the same command sends it again, for whoever mends it.
-    shown = subprocess.run([sys.executable, "jobs/status.py", "fragile_debug", "--out",
-                            str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True)  # fmt: skip
+    status = [sys.executable, "jobs/status.py", "fragile_debug", "--out", str(tmp_path / "out")]
+    shown = subprocess.run(status, cwd=ROOT, capture_output=True, text=True)
     assert "1 new, 1 failed" in shown.stdout
     assert "RuntimeError: broken" in shown.stdout
     (tmp_path / "broken").unlink()

@@ -1,5 +1,6 @@
 """A profile for a cluster that was asked: what was found, with the rest explained behind a #."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -99,23 +100,30 @@ def _quoted(word: str) -> str:
 
 
 def write(name: str, content: str, force: bool, folder: Path = profiles.FOLDER) -> Path:
-    """Write slurm/NAME.yaml and read it again as a submission would.
+    """Write the profile and read it again as a submission would.
 
     Raises:
-        UserError: no name, or such a profile is there and `force` does not say to replace it.
+        UserError: no name, a folder that cannot be written to, or such a profile is there and
+            `force` does not say to replace it.
     """
     path = target(name, force, folder)
     path.write_text(content)
-    profiles.load(name, {}, path, folder)
+    profiles.load(str(path), {}, path)
     return path
 
 
 def target(name: str, force: bool, folder: Path = profiles.FOLDER) -> Path:
-    """Return where a profile of this name goes (see write)."""
-    try:
-        path = folder / f"{names.check(name)}.yaml"
-    except ValueError as error:
-        raise UserError(f"the profile's name {error}") from error
+    """Return where a profile of this name goes, or one of this file (see write)."""
+    if profiles.is_file(name):
+        path = Path(name).expanduser().absolute().with_suffix(".yaml")
+    else:
+        try:
+            path = folder / f"{names.check(name)}.yaml"
+        except ValueError as error:
+            raise UserError(f"the profile's name {error}") from error
     if path.exists() and not force:
         raise UserError(f"{path}: is there already; --force replaces it")
+    if not os.access(path.parent, os.W_OK):
+        elsewhere = f"python jobs/doctor.py /scratch/me/{path.name}"
+        raise UserError(f"{path.parent} cannot be written to; put it elsewhere: {elsewhere}")
     return path
