@@ -13,8 +13,8 @@ from hw5hpc.console import DONE, guard, parser
 
 EPILOG = """\
 examples:
-  source <(python jobs/completion.py)                     in this shell
-  python jobs/completion.py >> ~/.bashrc                  in every one (or ~/.zshrc)
+  source <(python jobs/completion.py)              in this shell
+  python jobs/completion.py >> ~/.bashrc           in every one (or ~/.zshrc)
 exit status: 0 printed
 """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hw5hpc.console import DONE, guard, parser
+from hw5hpc.console import DONE, guard, parser, say
 from hw5hpc.data.sets import DATA_SETS, choose
 
 EPILOG = """\
@@ -47,7 +47,7 @@ def main() -> int:
         path = fetch(name, args.root)
         copy = read(name, args.root)
         train, _, test, _ = copy.arrays
-        print(f"{name}: {path} ({copy.source}; {len(train)} + {len(test)})")
+        say(f"{name}: {path} ({copy.source}; {len(train)} + {len(test)})")
     return DONE
 
 

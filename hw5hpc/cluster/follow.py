@@ -11,6 +11,7 @@ from rich.live import Live
 from hw5hpc.cluster.asking import jobs_if_any, unasked
 from hw5hpc.cluster.standings import BAD, WAITING, Ended, Standing, asked, standings
 from hw5hpc.cluster.view import board, reasons, summary
+from hw5hpc.console import say
 from hw5hpc.errors import Stopped
 from hw5hpc.node.standing import GOING
 from hw5hpc.store import Outputs, State, SweepFolder
@@ -45,7 +46,7 @@ def look(
     except KeyboardInterrupt:
         raise goes_on("stopped watching", sweep.name) from None
     if jobs is None and sweep.submissions() and any(row.status.state in GOING for row in rows):
-        print(unasked(cluster, sweep), file=sys.stderr)
+        say(unasked(cluster, sweep), sys.stderr)
     return rows
 
 

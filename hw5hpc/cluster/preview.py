@@ -37,7 +37,8 @@ def preview(request: "Request", say: Callable[[str], None]) -> None:
             "jobs sent before still wait or run"
         )
     cost.check(plan, request.profile, request.outputs, request.max_gpu_hours)
-    say("\n".join(submit.scripts(plan, request.profile, request.outputs, request.canary)))
+    # A script is no prose to be folded.
+    print("\n".join(submit.scripts(plan, request.profile, request.outputs, request.canary)))
 
 
 def _warnings(request: "Request", plan: Plan, asked: bool) -> list[str]:

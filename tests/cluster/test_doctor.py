@@ -164,7 +164,7 @@ def test_the_profile_may_stand_outside_a_checkout_that_cannot_be_written_to(
     assert (path, made.name) == (tmp_path / "mine.yaml", str(path))
     assert profiles.exists(made.name)
     assert profiles.load("dev", {}, path).name == "dev"
-    with pytest.raises(profiles.ProfileError, match="other.yaml: no such file"):
+    with pytest.raises(profiles.ProfileError, match=r"other\.yaml: no such file"):
         profiles.load(str(tmp_path / "other.yaml"), {}, path)
 
 
