@@ -17,9 +17,9 @@ from tests.cluster.conftest import Fake
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = """\
-cpu|40|128|514000|(null)|idle
-gpu-a100|8|64|1031000+|gpu:a100:4(S:0-1)|mixed
-gpu-a100|2|96|2063000|gpu:h100:8|idle
+cpu|40|128|514000|(null)
+gpu-a100|8|64|1031000+|gpu:a100:4(S:0-1)
+gpu-a100|2|96|2063000|gpu:h100:8
 """
 PARTITIONS = """\
 PartitionName=cpu AllowAccounts=ALL Default=YES MaxTime=3-00:00:00 PreemptMode=OFF State=UP
@@ -142,7 +142,8 @@ def test_the_profile_is_one_that_a_submission_reads(
         "gpu-a100",
         "p1",
         "long",
-        "06:00:00",
+        # Shorter than the partition's limit: each sweep says its own.
+        "04:00:00",
     )
     assert (made.mem_gb, made.cpus_per_task, made.gpu_type) == (226, 16, "a100")
     assert (made.gpu_request, made.device, made.slurm_conf) == ("gres", "auto", "/etc/slurm.conf")
@@ -166,6 +167,17 @@ def test_the_profile_may_stand_outside_a_checkout_that_cannot_be_written_to(
     assert profiles.load("dev", {}, path).name == "dev"
     with pytest.raises(profiles.ProfileError, match=r"other\.yaml: no such file"):
         profiles.load(str(tmp_path / "other.yaml"), {}, path)
+
+
+def test_a_sweeps_own_time_counts_unless_the_partition_allows_less_than_the_default(
+    fake: Fake, tmp_path: Path
+) -> None:
+    path = draft.write("mine", draft.text(seen(tmp_path, {})), False, tmp_path)
+    assert profiles.load("mine", {"time": "00:30:00"}, path, tmp_path).time == "00:30:00"
+    short = PARTITIONS.replace("06:00:00", "01:30:00")
+    fake("scontrol", f"case $* in *partition*) cat <<'X'\n{short}X\n;; esac")
+    path = draft.write("mine", draft.text(seen(tmp_path, {})), True, tmp_path)
+    assert profiles.load("mine", {}, path, tmp_path).time == "01:30:00"
 
 
 def test_the_probe_tells_what_is_here(tmp_path: Path) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 from hw5hpc.cluster import profile as profiles
 from hw5hpc.cluster.doctor.findings import Seen
 from hw5hpc.cluster.doctor.site import Nodes, Partition, minutes, modules
+from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
 from hw5hpc.sweep import names
 
-# Longer tasks wait longer in most queues; a run goes on in its job's next turn anyway.
-LONGEST_MINUTES = 8 * 60
 HEAD = """\
 # Made by jobs/doctor.py for the cluster {name}: what it found there. Change what you know better;
 # every key is explained in slurm/example_gpu_cluster.yaml. A key behind a # leaves the choice to
@@ -32,8 +31,7 @@ def _rows(seen: Seen, slurm_conf: str | None) -> list[tuple[str, str]]:
     modules_ = ", ".join(_quoted(f"module load {name}") for name in modules())
     return [
         *_names(seen),
-        (f'time: "{_time(part.max_time if part else "")}"',
-         f"of one array task; at most {(part and part.max_time) or 'any'}"),
+        _time(part.max_time if part else ""),
         *_share(kind, told),
         *(_gpus(part, seen.options) if part else []),
         _device(seen),
@@ -59,10 +57,13 @@ def _names(seen: Seen) -> list[tuple[str, str]]:
     ]
 
 
-def _time(limit: str) -> str:
-    most = minutes(limit)
-    chosen = min(LONGEST_MINUTES, most) if most else LONGEST_MINUTES
-    return f"{chosen // 60:02d}:{chosen % 60:02d}:00"
+def _time(limit: str) -> tuple[str, str]:
+    """Sweeps say how long they take; a partition that allows less than the default says it."""
+    usual, most = Profile().minutes, minutes(limit)
+    chosen = min(usual, most) if most else usual
+    line = f'time: "{chosen // 60:02d}:{chosen % 60:02d}:00"'
+    why = f"of one array task; at most {limit or 'any time'}"
+    return line if chosen < usual else f"# {line}", why
 
 
 def _share(kind: Nodes | None, with_memory: bool) -> list[tuple[str, str]]:
