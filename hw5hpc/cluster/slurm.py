@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.cluster.shell import environment
-from hw5hpc.errors import UserError, brief
+from hw5hpc.errors import UserError, brief, unknown
 from hw5hpc.node import known_jobs
 
 # What a site gives names to.
@@ -158,11 +158,22 @@ def report_refused(error: SlurmError) -> str:
     )
 
 
+def _partitions(error: SlurmError, options: Mapping[str, str]) -> str:
+    """Return what partitions there are, where one was asked for that does not exist."""
+    if not ("partition" in options and re.search("invalid partition", str(error), re.IGNORECASE)):
+        return ""
+    try:
+        names = run(["sinfo", "--noheader", "--format=%R"]).split()
+    except SlurmError:
+        return ""
+    return f"\n  {unknown('partition', options['partition'], set(names))}"
+
+
 def _try(options: Mapping[str, str], whose: str = "") -> None:
     try:
         run(["sbatch", "--test-only", *flags(options), "--wrap", "true"], options=options)
     except SlurmError as error:
-        raise SlurmError(f"{whose}{error}") from error
+        raise SlurmError(f"{whose}{error}{_partitions(error, options)}") from error
 
 
 def flags(options: Mapping[str, str]) -> list[str]:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from hw5hpc.cluster import profile as profiles
+from hw5hpc.cluster import slurm
 from hw5hpc.cluster.doctor import draft, probe, site, trial, visit
 from hw5hpc.cluster.doctor.findings import ASK, NOTE, WORKS, Seen, findings
 from hw5hpc.cluster.doctor.trial import Trial
+from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
 from tests.cluster.conftest import Fake
 
@@ -220,3 +222,10 @@ def test_the_doctor_visits_a_real_slurm(dev_cluster: Path, tmp_path: Path) -> No
     assert (done.returncode, asked) == (1, ["CUDA"]), done.stdout + done.stderr
     assert (made.partition, made.device, made.gpus_per_node) == ("main", "cpu", 1)
     assert list(tmp_path.iterdir()) == [], "the test job leaves nothing behind"
+
+
+def test_a_submission_to_a_misspelt_partition_gets_the_list_and_the_nearest(fake: Fake) -> None:
+    fake("sbatch", "echo 'sbatch: error: invalid partition specified: gpu-a10' >&2; exit 1")
+    fake("sinfo", "echo cpu; echo gpu-a100; echo gpu-a100")
+    with pytest.raises(UserError, match=r"one of cpu, gpu-a100. Did you mean 'gpu-a100'"):
+        slurm.preflight(Profile(partition="gpu-a10"), None)
