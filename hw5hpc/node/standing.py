@@ -30,6 +30,9 @@ def checked(run: RunFolder, sweep: SweepFolder, alive: JobAlive, words: JobWords
     found = life(run, alive) if status.state in GOING else Life.HELD
     if found is Life.HELD:
         return status
+    if found is Life.UNKNOWN and not job:
+        # Only an old job of it is not known, and no process works on it.
+        found = Life.GONE
     if found is Life.GONE and not job and status.state is State.INTERRUPTED:
         return replace(status, reason=f"{status.reason}; submit again to go on")
     said = words(job) if job else ""

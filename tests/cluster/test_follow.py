@@ -97,7 +97,11 @@ def test_what_was_trained_by_hand_later_is_not_told_from_its_old_job(
     run.set_status(Status(state=State.INTERRUPTED, host="laptop", pid=1, reason="stopped"))
     (row,) = follow.standings(outputs, sweep, lambda job: alive, lambda job: "its job has failed")
     assert (row.status.state, row.log) == (State.INTERRUPTED, "")
-    assert "its job" not in row.status.reason
+    assert row.status.reason == "stopped; submit again to go on"
+    run.set_status(Status(state=State.RUNNING, host="laptop", pid=1))
+    (row,) = follow.standings(outputs, sweep, lambda job: alive)
+    assert row.status.state is State.LOST
+    assert "its process is gone" in row.status.reason
     # As soon as it is sent again, its job counts again.
     run.set_status(Status(state=State.QUEUED))
     (row,) = follow.standings(outputs, sweep, lambda job: alive)
