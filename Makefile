@@ -35,6 +35,7 @@ demo: data  ## run the unroll-depth sweep, shortened, on this machine
 test: setup  ## set up, lint, check types and run all tests
 	@$(MAKE) --no-print-directory data || [ -z "$$HW5HPC_REQUIRE_ALL" ]
 	@$(MAKE) --no-print-directory browser || [ -z "$$HW5HPC_REQUIRE_ALL" ]
+	@command -v zsh >/dev/null || bash .ci/apt zsh || [ -z "$$HW5HPC_REQUIRE_ALL" ]
 	@$(MAKE) --no-print-directory check unit slurm
 
 check: setup  ## linter, formatter, types, import layers

@@ -4,14 +4,19 @@ import argparse
 import errno
 import io
 import os
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn, TextIO
 
-from hw5hpc.errors import UserError, brief
+from hw5hpc.errors import UserError, brief, nearest
 from hw5hpc.sweep import scalar
-from hw5hpc.text import in_lines
+from hw5hpc.text import folded, in_lines
 
+HELP_COLUMNS = 79
 DONE, RUN_FAILED, WRONG_INPUT = 0, 1, 2
 DISK_TROUBLE = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
@@ -21,20 +26,41 @@ DISK_TROUBLE = (
 SHARED = "HW5HPC_SHARED"
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Shows examples as they are written, but no line that is wider than the terminal."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return folded(text, width + 2)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, which names the nearest option for a misspelt one."""
+
+    def error(self, message: str) -> NoReturn:
+        known = [word for action in self._actions for word in action.option_strings]
+        named = re.search(r"unrecognized arguments: (--?[^\s=]+)", message)
+        hint = nearest(named[1], known) if named else ""
+        raise UserError(f"{message}.{hint} {self.prog} --help tells all")
+
+
 def parser(description: str | None, epilog: str) -> argparse.ArgumentParser:
     """Return a parser that shows its examples as they are written."""
-    return argparse.ArgumentParser(
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    filled = textwrap.fill(" ".join((description or "").split()), HELP_COLUMNS)
+    return Parser(description=filled, epilog=epilog, formatter_class=Help)
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Print a message; where a terminal shows it, its lines are folded to the terminal's width."""
+    stream = file or sys.stdout
+    width = shutil.get_terminal_size().columns
+    print(folded(text, width) if stream.isatty() else text, file=stream)
 
 
 def add_places(made: argparse.ArgumentParser) -> None:
     """Add --cluster and --out, which mean the same in every command."""
     made.add_argument(
-        "--cluster", metavar="NAME", help="the profile slurm/NAME.yaml, whose Slurm and output "
-        "folder are meant (default: the one that sent the sweep)"
+        "--cluster", metavar="NAME", help="the profile slurm/NAME.yaml, or a profile's file, whose "
+        "Slurm and output folder are meant (default: the one that sent the sweep)"
     )  # fmt: skip
     made.add_argument(
         "--out", type=Path, metavar="DIR",
@@ -54,10 +80,10 @@ def guard(main: Callable[[], int]) -> int:
     try:
         return main()
     except UserError as error:
-        print(f"error: {in_lines(str(error))}", file=sys.stderr)
+        say(f"error: {in_lines(str(error))}", sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt as stopped:
-        print(in_lines(str(stopped)) or "stopped", file=sys.stderr)
+        say(in_lines(str(stopped)) or "stopped", sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader (head, less) has gone; Python would complain once more while it exits.
@@ -67,7 +93,7 @@ def guard(main: Callable[[], int]) -> int:
         if error.errno not in DISK_TROUBLE:
             raise
         where = error.filename or "the output folder"
-        print(f"error: {where}: {error.strerror}", file=sys.stderr)
+        say(f"error: {where}: {error.strerror}", sys.stderr)
         return WRONG_INPUT
 
 

@@ -7,11 +7,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.cluster import asking
-from hw5hpc.console import DONE, add_places, guard, parser, shown
+from hw5hpc.console import DONE, add_places, guard, parser, say, shown
 
 EPILOG = """\
 examples:
-  python jobs/aggregate.py unroll_depth                    at any time, also while runs go on
+  python jobs/aggregate.py unroll_depth        also while runs go on
+  python jobs/aggregate.py outputs/sweeps/unroll_depth-seed=0,1
+
+A submission makes the report by itself when its runs have ended. Nothing is
+trained here; what is missing is named, on the page as well.
 exit status: 0 written, 2 the input is wrong
 """
 
@@ -30,10 +34,10 @@ def main() -> int:
 
     outputs, folder = asking.find(args.out, args.sweep, args.cluster)
     report = aggregate(outputs, folder)
-    print(f"sweep {folder.name}")
+    say(f"sweep {folder.name}")
     for sentence in report.missing:
-        print(sentence)
-    print(f"report: {shown(report.index)}")
+        say(sentence)
+    say(f"report: {shown(report.index)}")
     return DONE
 
 

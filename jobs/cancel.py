@@ -7,18 +7,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.cluster import asking, cancel
-from hw5hpc.console import DONE, RUN_FAILED, add_places, guard, parser
+from hw5hpc.console import DONE, RUN_FAILED, add_places, guard, parser, say
 
 EPILOG = """\
 examples:
-  python jobs/cancel.py unroll_depth                       all of it, and its report job
-  python jobs/cancel.py unroll_depth --state queued        what has not begun
-  python jobs/cancel.py unroll_depth unroll_steps=10       the points with this value
-  python jobs/cancel.py unroll_depth 3f2a 91c0             these runs, by the beginning of their ids
+  python jobs/cancel.py unroll_depth                   all, and its report job
+  python jobs/cancel.py unroll_depth --state queued    what has not begun
+  python jobs/cancel.py unroll_depth unroll_steps=10   points with this value
+  python jobs/cancel.py unroll_depth 3f2a 91c0         runs, as ids begin
 
-A run at work saves a checkpoint first. Submitting the sweep again sends what was cancelled, and it
-goes on from there.
-exit status: 0 done, 1 something could not be cancelled or is still saving, 2 the input is wrong
+A run at work saves a checkpoint first. Submitting the sweep again sends what
+was cancelled, and it goes on from there.
+exit status: 0 done, 1 something could not be cancelled or is still saving,
+2 the input is wrong
 """
 
 
@@ -42,7 +43,7 @@ def main() -> int:
     jobs = asking.jobs_of(args.cluster, folder)
     done = cancel.cancel(outputs, folder, jobs, args.points, args.state)
     for line in cancel.lines(outputs, folder, done):
-        print(line)
+        say(line)
     return RUN_FAILED if done.stopping or done.left else DONE
 
 

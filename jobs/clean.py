@@ -9,17 +9,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.cluster import asking, clean
-from hw5hpc.console import DONE, RUN_FAILED, add_places, guard, parser, shown
+from hw5hpc.console import DONE, RUN_FAILED, add_places, guard, parser, say, shown
 from hw5hpc.store import Outputs
 
 EPILOG = """\
 examples:
-  python jobs/clean.py                      all of the output folder; asks before it removes
-  python jobs/clean.py unroll_depth         one sweep
-  python jobs/clean.py --yes                without asking, for scripts
+  python jobs/clean.py                 all of it; asks before it removes
+  python jobs/clean.py unroll_depth    one sweep
+  python jobs/clean.py --yes           without asking, for scripts
 
-Results, metrics, figures, reports and the logs of last jobs always stay. Where Slurm cannot be
-asked, so does whatever a job might still need.
+Results, metrics, figures, reports and the logs of last jobs always stay.
+Where Slurm cannot be asked, so does whatever a job might still need.
 exit status: 0 done, 1 something could not be removed, 2 the input is wrong
 """
 
@@ -41,7 +41,7 @@ def main() -> int:
     jobs = asking.jobs_if_any(args.cluster, only[0] if only else asking.newest(outputs))
     before = clean.Folder(outputs, jobs, only)
     for line in clean.told(before):
-        print(line)
+        say(line)
     found = clean.leftovers(before)
     if not found or not (args.yes or clean.agreed(found)):
         return DONE
@@ -50,9 +50,9 @@ def main() -> int:
         still = clean.leftovers(clean.Folder(outputs, jobs, only))
         paths = [path for kind in found for path in still.get(kind, []) if path in found[kind]]
         problems = clean.remove(paths)
-    print(f"removed {len(paths) - len(problems)} of {len(paths)} from {shown(outputs.root)}")
+    say(f"removed {len(paths) - len(problems)} of {len(paths)} from {shown(outputs.root)}")
     for line in problems:
-        print(line)
+        say(line)
     return RUN_FAILED if problems else DONE
 
 

@@ -1,29 +1,34 @@
 """Find data sets on the login node and read them once, or download them (checksums verified)."""
 
-import argparse
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hw5hpc.console import DONE, guard
+from hw5hpc.console import DONE, guard, parser, say
 from hw5hpc.data.sets import DATA_SETS, choose
 
 EPILOG = """\
-Looks in --root, $HW5HPC_DATA, ~/.cache/hw5hpc/data and Debian's dataset folder; what is nowhere is
-downloaded with torchvision to --root (or ~/.cache/hw5hpc/data).
+examples:
+  python jobs/fetch_data.py fashion_mnist       before the first submission
+  python jobs/fetch_data.py                     all that can be downloaded
+  python jobs/fetch_data.py cifar10 --root /scratch/me/data
+
+Looks in --root, or else in $HW5HPC_DATA, ~/.cache/hw5hpc/data and Debian's
+dataset folder. What is nowhere is downloaded with torchvision to --root, or
+else to $HW5HPC_DATA, or else to ~/.cache/hw5hpc/data. Runs download nothing.
+exit status: 0 all are here, 2 one is not, or is damaged
 """
 ON_DISK = [name for name, images in DATA_SETS.items() if images.reader]
 
 
-def arguments() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> ArgumentParser:
+    made = parser(__doc__, EPILOG)
     made.add_argument(
         "names",
         nargs="*",
-        metavar="NAME",
+        metavar="DATA",
         help=f"of {', '.join(ON_DISK)} (default: all that can be got)",
     )
     made.add_argument("--root", metavar="DIR", help="where the data lie, or are to be put")
@@ -42,7 +47,7 @@ def main() -> int:
         path = fetch(name, args.root)
         copy = read(name, args.root)
         train, _, test, _ = copy.arrays
-        print(f"{name}: {path} ({copy.source}; {len(train)} + {len(test)})")
+        say(f"{name}: {path} ({copy.source}; {len(train)} + {len(test)})")
     return DONE
 
 

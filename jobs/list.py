@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rich.console import Console
 
 from hw5hpc.cluster import asking, listing
-from hw5hpc.console import DONE, add_places, guard, parser, shown
+from hw5hpc.console import DONE, add_places, guard, parser, say, shown
 from hw5hpc.store import Outputs
 from hw5hpc.store.files import valid
 
@@ -20,7 +20,8 @@ examples:
   python jobs/list.py --out /scratch/me/outputs
   python jobs/list.py --json | jq '.[].sweep'
 
-Each name can be given to status.py, cancel.py, logs.py, aggregate.py, sync.py and clean.py.
+Each name can be given to status.py, cancel.py, logs.py, aggregate.py, sync.py
+and clean.py; "last" is when anything of the sweep was written last.
 exit status: 0 listed, 2 the input is wrong
 """
 
@@ -35,14 +36,18 @@ def arguments() -> ArgumentParser:
 def main() -> int:
     args = arguments().parse_args()
     outputs = Outputs(asking.out_folder(args.out, args.cluster))
-    found = listing.rows(outputs, asking.jobs_if_any(args.cluster, asking.newest(outputs)))
+    newest = asking.newest(outputs)
+    jobs = asking.jobs_if_any(args.cluster, newest)
+    found = listing.rows(outputs, jobs)
+    if jobs is None and newest and any(row.going for row in found):
+        say(asking.unasked(args.cluster, newest), sys.stderr)
     if args.json:
         print(json.dumps(valid([row.as_dict() for row in found]), indent=2))
     elif found:
         # A pipe has no width of its own, and cut cells help nobody.
         Console(width=None if sys.stdout.isatty() else 160).print(listing.table(found))
     else:
-        print(f"{shown(outputs.root)}: no sweep was submitted here yet")
+        say(f"{shown(outputs.root)}: no sweep was submitted here yet")
     return DONE
 
 

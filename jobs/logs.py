@@ -14,11 +14,12 @@ from hw5hpc.text import safe
 
 EPILOG = """\
 examples:
-  python jobs/logs.py unroll_depth 3f2a                       by the beginning of the run's id
+  python jobs/logs.py unroll_depth 3f2a      by the beginning of the run's id
   python jobs/logs.py unroll_depth unroll_steps=5 seed=0 --follow
   python jobs/logs.py unroll_depth 3f2a --last 20
 
-A point that was trained without a job (--local, --debug) has no log; its own files tell then.
+A point that was trained without a job (--local, --debug) has no log; its own
+files tell then.
 exit status: 0 shown, 2 the input is wrong
 """
 

@@ -11,16 +11,25 @@ from rich.console import Console
 
 from hw5hpc.cluster import asking, folders, follow
 from hw5hpc.cluster.view import board, failures, summary
-from hw5hpc.console import DONE, RUN_FAILED, add_places, guard, parser
+from hw5hpc.console import DONE, RUN_FAILED, add_places, guard, parser, say
 from hw5hpc.store import State
 from hw5hpc.store.files import valid
 
 EPILOG = """\
 examples:
-  python jobs/status.py sweeps/unroll_depth.yaml --watch
-  python jobs/status.py unroll_depth --failed         by cause, with the command that retries
-  python jobs/status.py unroll_depth_debug            a sweep's name works as well as its file
-  python jobs/status.py softmax_shift-offset=0,88     and overrides give a sweep its own name
+  python jobs/status.py unroll_depth --watch
+  python jobs/status.py unroll_depth --failed    by cause, with the remedy
+  python jobs/status.py unroll_depth_debug       what --debug ran
+  python jobs/status.py softmax_shift-offset=0,88     overrides name a sweep
+
+states:
+  new          never sent               finished   has its result
+  queued       its job waits            diverged   ended in NaN, a result too
+  running      somebody trains it       failed     ended in an error
+  interrupted  saved; goes on by itself where its job waits, else when the
+               sweep is submitted again
+  cancelled    somebody ended its job   lost       its job is gone, without a
+               word; submit again, and it goes on from its checkpoint
 exit status: 0 no run failed, 1 a run failed, 2 the input is wrong
 """
 
@@ -45,9 +54,9 @@ def main() -> int:
     if args.json:
         print(json.dumps(valid([row.as_dict() for row in rows]), indent=2))
     elif args.failed:
-        print(f"{folder.name}: {summary(rows) or 'nothing failed'}")
+        say(f"{folder.name}: {summary(rows) or 'nothing failed'}")
         for line in failures(rows, folders.again(outputs, folder)):
-            print(line)
+            say(line)
     else:
         # A pipe has no width of its own, and cut cells help nobody.
         console = Console(width=None if sys.stdout.isatty() else 160)

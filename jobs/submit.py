@@ -12,38 +12,40 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hw5hpc.cluster import local
 from hw5hpc.cluster.arguments import Arguments, request
 from hw5hpc.cluster.request import carry_out
-from hw5hpc.console import DONE, RUN_FAILED, amount, guard, whole_number
+from hw5hpc.console import DONE, RUN_FAILED, amount, guard, parser, say, whole_number
 
 EPILOG = """\
 examples:
-  python jobs/submit.py unroll_depth                              to Slurm, then the report
-  python jobs/submit.py sweeps/unroll_depth.yaml --debug          shortened, on this machine
-  python jobs/submit.py sweeps/unroll_depth.yaml --dry-run        the plan and the sbatch script
-  python jobs/submit.py sweeps/unroll_depth.yaml seed=[0,1] train.epochs=10
-  python jobs/submit.py sweeps/unroll_depth.yaml --seeds 10       more seeds for every setting
+  python jobs/submit.py unroll_depth                  to Slurm, then the report
+  python jobs/submit.py unroll_depth --debug          shortened, here
+  python jobs/submit.py unroll_depth --dry-run        the plan and the script
+  python jobs/submit.py unroll_depth seed=[0,1] train.epochs=10
+  python jobs/submit.py unroll_depth --seeds 10       more for every setting
+  python jobs/submit.py unroll_depth --canary --max-gpu-hours 200 --wait
   python jobs/submit.py unroll_depth --retry-failed=memory cluster.mem_gb=64
-  torchrun --nproc-per-node 2 -- jobs/submit.py sweeps/unroll_depth.yaml --local
+  torchrun --nproc-per-node 2 -- jobs/submit.py unroll_depth --local
 
-Submitting twice is safe: finished runs are reused and running ones are left alone. Overrides that
-change points make a sweep of their own, named in the plan: unroll_depth-epochs=10-seed=0,1.
-exit status: 0 done, 1 a run failed or was lost, 2 the input is wrong (nothing was submitted)
+Submitting twice is safe: finished runs are reused and running ones are left
+alone. Overrides that change points make a sweep of their own, named in the
+plan: unroll_depth-epochs=10-seed=0,1. cluster.KEY=VALUE changes what the jobs
+ask for, and no point.
+exit status: 0 done, 1 a run failed or was lost,
+2 the input is wrong (nothing was submitted)
 """
 # argparse would take the word after an option whose value may be left out.
 RETRY = re.compile(r"^--retry-failed=")
 
 
 def arguments() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = parser(__doc__, EPILOG)
     add = made.add_argument
     add("sweep", type=Path, help="the sweep file, or the bare name of one in sweeps/")
     add("overrides", nargs="*", metavar="key=value", help="override or replace a key of the file")
     where = made.add_mutually_exclusive_group()
     where.add_argument("--debug", action="store_true", help="run here, shortened by 'debug:'")
     where.add_argument("--local", action="store_true", help="run the whole sweep here")
-    where.add_argument("--cluster", metavar="NAME", help="the profile slurm/NAME.yaml (default: "
-                       "$HW5HPC_CLUSTER, or 'default')")  # fmt: skip
+    where.add_argument("--cluster", metavar="NAME", help="the profile slurm/NAME.yaml, or a "
+                       "profile's file (default: $HW5HPC_CLUSTER, or 'default')")  # fmt: skip
     add("--pdb", action="store_true", help="with --debug or --local: stop in the debugger where a "
         "run fails")  # fmt: skip
     add("--dry-run", action="store_true", help="show the plan and the sbatch script; touch nothing")
@@ -83,7 +85,7 @@ def main() -> int:
         if given.here and not given.dry_run:
             local.join()
         return DONE
-    return DONE if carry_out(request(given), print) else RUN_FAILED
+    return DONE if carry_out(request(given), say) else RUN_FAILED
 
 
 if __name__ == "__main__":

@@ -7,15 +7,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.cluster import asking
-from hw5hpc.console import DONE, RUN_FAILED, add_places, guard, parser
+from hw5hpc.console import DONE, RUN_FAILED, add_places, guard, parser, say
 
 EPILOG = """\
 examples:
-  python jobs/sync.py sweeps/unroll_depth.yaml             from the login node, as often as you like
-  python jobs/sync.py sweeps/unroll_depth.yaml --watch     while the runs go on
-  python jobs/sync.py unroll_depth --report                and a W&B Report with the verdicts
-  python jobs/sync.py unroll_depth --offline               offline runs, for wandb sync or leet
-exit status: 0 all was sent, 1 something could not be sent, 2 the input is wrong or W&B is offline
+  python jobs/sync.py unroll_depth             as often as you like
+  python jobs/sync.py unroll_depth --watch     while the runs go on
+  python jobs/sync.py unroll_depth --report    and a W&B Report with verdicts
+  python jobs/sync.py unroll_depth --offline   for wandb sync or leet
+
+Call it where there is a network: on the login node.
+exit status: 0 all was sent, 1 something could not be sent,
+2 the input is wrong or W&B is offline
 """
 
 
@@ -42,7 +45,7 @@ def main() -> int:
     for sent in sync(outputs, folder, wanted):
         failed = failed or bool(sent.problem)
         if line := told(sent):
-            print(line)
+            say(line)
     return RUN_FAILED if failed else DONE
 
 

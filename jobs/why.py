@@ -1,27 +1,25 @@
 """Say what made a figure or a report page: which runs and jobs, which code, which data."""
 
-import argparse
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hw5hpc.cluster import asking
-from hw5hpc.console import DONE, guard
+from hw5hpc.console import DONE, guard, parser, say
 
 EPILOG = """\
 examples:
   python jobs/why.py outputs/sweeps/unroll_depth/report/index.html
-  python jobs/why.py unroll_depth                     the page of this sweep
-  python jobs/why.py losses.png                       wherever the figure has gone
+  python jobs/why.py unroll_depth          the page of this sweep
+  python jobs/why.py losses.png            wherever the figure has gone
 exit status: 0 told, 2 the file holds no record
 """
 
 
-def arguments() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> ArgumentParser:
+    made = parser(__doc__, EPILOG)
     made.add_argument("file", type=Path, help="a report's PNG, PDF or page, or a sweep's name")
     made.add_argument("--json", action="store_true", help="print the record as it stands in it")
     return made
@@ -38,8 +36,11 @@ def main() -> int:
     from hw5hpc.report import origin
 
     record = origin.read(args.file if args.file.suffix else page_of(args.file))
-    for line in [record.text()] if args.json else origin.lines(record):
-        print(line)
+    if args.json:
+        print(record.text())
+        return DONE
+    for line in origin.lines(record):
+        say(line)
     return DONE
 
 

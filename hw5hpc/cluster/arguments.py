@@ -65,12 +65,12 @@ def request(given: Arguments) -> Request:
     profile = profiles.load(name, sweep.cluster, file, words=words)
     sweep = dataclasses.replace(sweep, wandb=_mirror(sweep, profile))
     out = f" --out {shlex.quote(str(given.out))}" if given.out else ""
-    out += f" --cluster {given.cluster}" if given.cluster else ""
+    out += f" --cluster {shlex.quote(given.cluster)}" if given.cluster else ""
     return Request(
         sweep, profile, Outputs(folders.out(given.out, lambda: profile)), f"{sweep.name}{out}",
         here=given.here, dry_run=given.dry_run, wait=given.wait,
         canary=given.canary, max_gpu_hours=given.max_gpu_hours,
-        retry_failed=given.retry_cause or given.retry_failed, force=given.force,
+        retry_failed=given.retry_cause or given.retry_failed or given.pdb, force=given.force,
         at_a_time=given.jobs,
     )  # fmt: skip
 

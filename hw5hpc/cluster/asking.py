@@ -18,7 +18,7 @@ def profile_of(cluster: str | None, sweep: SweepFolder | None = None) -> Profile
     """
     sent = sweep.submissions() if sweep else []
     before = str(sent[-1].get("profile", "")) if sent else ""
-    known = before in profiles.names()
+    known = profiles.exists(before)
     name = cluster or (before if known else "") or profiles.default_name()
     return profiles.load(name, {}, sweep.path if sweep else profiles.FOLDER)
 
@@ -53,6 +53,15 @@ def jobs_of(cluster: str | None, sweep: SweepFolder | None = None) -> KnownJobs:
     loaded = profile_of(cluster, sweep)
     slurm.require(loaded)
     return KnownJobs(loaded.ask_seconds)
+
+
+def unasked(cluster: str | None, sweep: SweepFolder | None) -> str:
+    """Return a line that says why Slurm is not asked, where that leaves states unknown."""
+    try:
+        jobs_of(cluster, sweep)
+    except UserError as error:
+        return f"note: {error}: what waits or runs is told from the files alone"
+    return ""
 
 
 def jobs_if_any(cluster: str | None, sweep: SweepFolder | None = None) -> KnownJobs | None:

@@ -1,5 +1,6 @@
 """Follow a sweep until all of it has ended: a board on a terminal, lines elsewhere."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,10 +8,12 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.live import Live
 
-from hw5hpc.cluster.asking import jobs_if_any
+from hw5hpc.cluster.asking import jobs_if_any, unasked
 from hw5hpc.cluster.standings import BAD, WAITING, Ended, Standing, asked, standings
 from hw5hpc.cluster.view import board, reasons, summary
+from hw5hpc.console import say
 from hw5hpc.errors import Stopped
+from hw5hpc.node.standing import GOING
 from hw5hpc.store import Outputs, State, SweepFolder
 from hw5hpc.text import safe
 
@@ -39,9 +42,12 @@ def look(
         return Turn(bad, over, jobs.trouble if jobs else "")
 
     try:
-        return follow(turn) if watch else turn().rows
+        rows = follow(turn) if watch else turn().rows
     except KeyboardInterrupt:
         raise goes_on("stopped watching", sweep.name) from None
+    if jobs is None and sweep.submissions() and any(row.status.state in GOING for row in rows):
+        say(unasked(cluster, sweep), sys.stderr)
+    return rows
 
 
 def _waits(rows: Sequence[Standing]) -> bool:

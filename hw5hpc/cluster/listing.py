@@ -10,7 +10,7 @@ from rich.text import Text
 
 from hw5hpc.cluster.standings import ORDER
 from hw5hpc.node.known_jobs import KnownJobs
-from hw5hpc.node.standing import checked
+from hw5hpc.node.standing import GOING, checked
 from hw5hpc.store import Outputs, State, StoreError, SweepFolder
 from hw5hpc.text import safe
 
@@ -31,6 +31,11 @@ class Row:
     @property
     def points(self) -> int:
         return sum(self.counts.values())
+
+    @property
+    def going(self) -> bool:
+        """Whether anything of it waits or runs, as far as that is known."""
+        return any(self.counts.get(state) for state in GOING)
 
     def as_dict(self) -> dict[str, object]:
         return {

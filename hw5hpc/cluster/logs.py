@@ -27,8 +27,8 @@ class Source:
 
     @property
     def log(self) -> Path | None:
-        """The log of the job sent last for the run; another sweep may have sent it."""
-        job = self.run.job()
+        """The log of the job that had the run last; another sweep may have sent it."""
+        job = self.run.job_of(self.run.status())
         places = [self.sweep, *self.outputs.sweeps()] if job else []
         return next((path for place in places if (path := place.log_of(job)).exists()), None)
 

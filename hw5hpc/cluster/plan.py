@@ -182,7 +182,7 @@ def _inspect(
     run = outputs.run(point.id)
     status = run.status()
     state, unknown = status.state, ""
-    job = "" if state.done else run.job()
+    job = "" if state.done else run.job_of(status)
     if state in GOING:
         found = life(run, job_alive)
         unknown = job if trust_unknown and found is Life.UNKNOWN else ""
@@ -237,7 +237,7 @@ def _queue(run: RunFolder) -> None:
         run.set_cancelled("")
     # Since the plan was made, somebody who plans without a lock (--local) may have begun it.
     if status.state is not State.NEW and not status.state.done and holder(run) is None:
-        anew = {"reason": "", "crashes": 0, "crash_epoch": 0, "stops": 0}
+        anew = {"reason": "", "crashes": 0, "crash_epoch": 0, "stops": 0, "host": "", "pid": 0}
         run.set_status(status.to(State.QUEUED, **anew), sync=False)
 
 

@@ -24,7 +24,7 @@ def preview(request: "Request", say: Callable[[str], None]) -> None:
     try:
         slurm.require(request.profile)
     except slurm.SlurmError as error:
-        jobs, trouble = None, str(error).partition(";")[0]
+        jobs, trouble = None, str(error)
     else:
         jobs, trouble = KnownJobs(request.profile.ask_seconds), ""
     plan = request.plan(jobs)
@@ -37,7 +37,8 @@ def preview(request: "Request", say: Callable[[str], None]) -> None:
             "jobs sent before still wait or run"
         )
     cost.check(plan, request.profile, request.outputs, request.max_gpu_hours)
-    say("\n".join(submit.scripts(plan, request.profile, request.outputs, request.canary)))
+    # A script is no prose to be folded.
+    print("\n".join(submit.scripts(plan, request.profile, request.outputs, request.canary)))
 
 
 def _warnings(request: "Request", plan: Plan, asked: bool) -> list[str]:

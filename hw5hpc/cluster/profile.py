@@ -88,8 +88,11 @@ class Profile(Resources):
 
     @property
     def name(self) -> str:
-        """The name of its file, '' for one that is of no file."""
-        return next((Path(layer.name).stem for layer in self.layers[1:2]), "")
+        """What --cluster knows it by: its name or its file, '' where it is of no file."""
+        files = [Path(layer.name) for layer in self.layers[1:2]]
+        return next(
+            (file.stem if file.parent == Path(FOLDER.name) else str(file) for file in files), ""
+        )
 
     @property
     def warning_seconds(self) -> int:
@@ -128,6 +131,15 @@ def default_name() -> str:
     return os.environ.get("HW5HPC_CLUSTER", "default")
 
 
+def is_file(word: str) -> bool:
+    """Whether a word is a profile's file, not its name: a checkout may be read-only."""
+    return "/" in word or word.endswith(".yaml")
+
+
+def exists(name: str) -> bool:
+    return Path(name).is_file() if is_file(name) else name in names()
+
+
 def names(folder: Path = FOLDER) -> list[str]:
     """Return the profiles that there are."""
     return sorted(file.stem for file in folder.glob("*.yaml"))
@@ -140,17 +152,14 @@ def load(
     folder: Path = FOLDER,
     words: Mapping[str, Any] | None = None,
 ) -> Profile:
-    """Return the profile `name` over a sweep's cluster block, and `words` over both.
+    """Return the profile `name` (or in that file) over a sweep's block, and `words` over both.
 
     The profile is the cluster's word, the block what a run needs, `words` the command line's.
 
     Raises:
         ProfileError: no such profile, an unknown key, a wrong type, or a value out of range.
     """
-    path = folder / f"{name}.yaml"
-    known = names(folder)
-    if name not in known:
-        raise ProfileError(f"--cluster: {unknown('profile', name, known)} They stand in {folder}")
+    path = _path(name, folder)
     try:
         base = read_yaml(path)
     except SweepError as error:
@@ -159,7 +168,7 @@ def load(
     needs = {key: value for key, value in block.items() if key not in words}
     sources = (
         Layer(sweep_path.name, f"{sweep_path}: cluster", needs),
-        Layer(f"slurm/{path.name}", str(path), base),
+        Layer(str(path if is_file(name) else f"{FOLDER.name}/{path.name}"), str(path), base),
         Layer("command line", "command line: cluster", words),
     )
     layers = tuple(_settled(layer) for layer in sources)
@@ -170,6 +179,18 @@ def load(
     assert isinstance(profile, Profile)
     _check_parts(profile, layers)
     return dataclasses.replace(profile, layers=layers)
+
+
+def _path(name: str, folder: Path) -> Path:
+    if is_file(name):
+        path = Path(name).expanduser().absolute()
+        if not path.is_file():
+            raise ProfileError(f"--cluster: {path}: no such file")
+        return path
+    known = names(folder)
+    if name not in known:
+        raise ProfileError(f"--cluster: {unknown('profile', name, known)} They stand in {folder}")
+    return folder / f"{name}.yaml"
 
 
 def _settled(layer: Layer) -> Layer:

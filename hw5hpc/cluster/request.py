@@ -140,7 +140,12 @@ def _send_to_slurm(request: Request, say: Say) -> bool:
     if request.dry_run:
         preview(request, say)
         return True
-    slurm.require(request.profile)
+    try:
+        slurm.require(request.profile)
+    except slurm.NoSlurm as error:
+        raise UserError(
+            f"{error}; --debug and --local run here, --dry-run shows the plan"
+        ) from error
     jobs = KnownJobs(request.profile.ask_seconds)
     plan = request.plan(jobs)
     other_data = check_data(plan, request.outputs)

@@ -167,8 +167,7 @@ def make_executor(
     executor = Executor(profile, folder, name)
     parameters = _parameters(profile, code)
     parameters["setup"] += [*intact.script_lines(code, folder), *umask_line()]
-    if requeue_killed:
-        parameters["teardown"] = requeue.script_lines(sys.executable, folder)
+    parameters["teardown"] = requeue.script_lines(sys.executable, folder, requeue_killed)
     waits = [("afterany", after), ("afterok", needs)]
     if words := [":".join([kind, *jobs]) for kind, jobs in waits if jobs]:
         parameters["dependency"] = ",".join(words)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hw5hpc.cluster.profile import Profile
 from hw5hpc.cluster.shell import environment
-from hw5hpc.errors import UserError, brief
+from hw5hpc.errors import UserError, brief, unknown
 from hw5hpc.node import known_jobs
 
 # What a site gives names to.
@@ -23,6 +23,10 @@ class SlurmError(UserError):
     """Slurm is missing, or refuses what was asked; the message holds Slurm's own words."""
 
 
+class NoSlurm(SlurmError):
+    """This machine is none of a cluster's: a laptop, perhaps."""
+
+
 def use_conf(profile: Profile) -> None:
     """Point Slurm's commands at the profile's own slurm.conf, when it names one."""
     if profile.slurm_conf:
@@ -30,15 +34,21 @@ def use_conf(profile: Profile) -> None:
 
 
 def require(profile: Profile) -> None:
-    """Raise SlurmError unless Slurm's commands are here and its controller answers."""
+    """Raise SlurmError unless Slurm's commands are here and its controller answers.
+
+    Raises:
+        NoSlurm: this machine has none.
+        SlurmError: it does not answer.
+    """
     use_conf(profile)
-    remedy = "use --debug or --local to run on this machine"
     for program in ("sbatch", "srun", "scontrol", "squeue"):
         if shutil.which(program) is None:
-            raise SlurmError(f"no Slurm on this machine: {program} was not found; {remedy}")
+            raise NoSlurm(f"no Slurm on this machine ({program} was not found)")
     conf = os.environ.get("SLURM_CONF")
     if profile.slurm_conf and conf and not Path(conf).exists():
-        raise SlurmError(f"{conf}: no such file (the profile's slurm_conf); {remedy}")
+        raise NoSlurm(
+            f"no Slurm on this machine ({conf}, the profile's slurm_conf, does not exist)"
+        )
     _ping()
 
 
@@ -148,11 +158,22 @@ def report_refused(error: SlurmError) -> str:
     )
 
 
+def _partitions(error: SlurmError, options: Mapping[str, str]) -> str:
+    """Return what partitions there are, where one was asked for that does not exist."""
+    if not ("partition" in options and re.search("invalid partition", str(error), re.IGNORECASE)):
+        return ""
+    try:
+        names = run(["sinfo", "--noheader", "--format=%R"]).split()
+    except SlurmError:
+        return ""
+    return f"\n  {unknown('partition', options['partition'], set(names))}"
+
+
 def _try(options: Mapping[str, str], whose: str = "") -> None:
     try:
         run(["sbatch", "--test-only", *flags(options), "--wrap", "true"], options=options)
     except SlurmError as error:
-        raise SlurmError(f"{whose}{error}") from error
+        raise SlurmError(f"{whose}{error}{_partitions(error, options)}") from error
 
 
 def flags(options: Mapping[str, str]) -> list[str]:

@@ -93,7 +93,8 @@ def _standing(
     job_alive: JobAlive,
     job_words: JobWords,
 ) -> Standing:
-    status, job = checked(run, sweep, job_alive, job_words), run.job()
+    status = checked(run, sweep, job_alive, job_words)
+    job = run.job_of(status)
     value = status.metrics.get(headline)
     shown = f"{value:.4g}" if value is not None else ""
     path = str(sweep.log_of(job)) if job and sweep.log_of(job).exists() else ""

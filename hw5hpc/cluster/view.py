@@ -135,7 +135,8 @@ def failures(rows: Sequence[Standing], again: str) -> list[str]:
     bad = [(row.run, row.status) for row in rows if row.status.state in BAD]
     lines = []
     for group in causes.groups(bad):
-        first = group.runs[0]
+        # A run that another sweep sent has its log there.
+        first = next((run for run in group.runs if logs[run]), group.runs[0])
         more = f" and {len(group.runs) - 1} more" if len(group.runs) > 1 else ""
         lines.append(f"{len(group.runs)} {group.state} ({group.cause.name}): {safe(group.reason)}")
         end = tail_line(logs[first])
@@ -145,9 +146,9 @@ def failures(rows: Sequence[Standing], again: str) -> list[str]:
 
 
 def tail_line(log: str) -> str:
-    """Return the last line of a log that is none of submitit's own, '' where there is none."""
+    """Return the last line of a log that is none of submitit's or srun's, '' where none is."""
     lines = tail(Path(log)).split(" | ") if log else []
-    return next((line for line in lines[::-1] if not line.startswith("submitit ")), "")
+    return next((line for line in lines[::-1] if not line.startswith(("submitit ", "srun: "))), "")
 
 
 def _remedy(group: causes.Group, again: str) -> str:

@@ -36,8 +36,8 @@ def recognised(folder: Path) -> bool:
 def read(folder: Path, images: ImageSet) -> tuple[Arrays, str]:
     """Return the arrays and which copy they are (see hw5hpc.data.sets.Reader).
 
-    Every image is decoded and checked once. The outcome is kept below ~/.cache/hw5hpc for as long
-    as the files' names, sizes and times are the same.
+    Every image is decoded and checked once. The outcome is kept beside the folder for downloads
+    for as long as the files' names, sizes and times are the same.
 
     Raises:
         DataError: a class has no folder or no images, or a file that cannot be read right.

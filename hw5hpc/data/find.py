@@ -7,8 +7,9 @@ from pathlib import Path
 from hw5hpc.data.sets import DataError, ImageSet, choose
 
 DEBIAN = Path("/usr/share/datasets")
-CACHE = "~/.cache/hw5hpc/data"
 VARIABLE = "HW5HPC_DATA"
+# Where a small home is, users move all caches at once with this.
+CACHES = "XDG_CACHE_HOME"
 
 
 def again(name: str) -> str:
@@ -30,8 +31,9 @@ def absolute(written: str, where: str) -> Path:
 
 
 def cache() -> Path:
-    """Return the folder that downloads go to."""
-    return absolute(CACHE, "the folder for downloads")
+    """Return the folder that downloads go to: ~/.cache/hw5hpc/data, or below $XDG_CACHE_HOME."""
+    caches = os.environ.get(CACHES) or "~/.cache"
+    return absolute(caches, "the folder for downloads") / "hw5hpc" / "data"
 
 
 def own_place() -> Path | None:
@@ -93,13 +95,15 @@ def require(name: str, root: str | None) -> Path | None:
 def root_for_nodes(name: str, root: str | None) -> str | None:
     """Return the root that means on every node what `root` means here, in this directory.
 
-    Data that lie in $HW5HPC_DATA get it as their root: not every site hands a job the environment
-    that it was sent from, and a relative path would mean another folder there.
+    Data that lie where a variable says get that folder as their root: not every site hands a job
+    the environment that it was sent from, and a relative path would mean another folder there.
 
     Raises:
         DataError: a home folder is not known.
     """
     if root is not None:
         return str(absolute(root, "data.root"))
-    own, folder = own_place(), find(name, None)
-    return str(own) if own and folder and folder.is_relative_to(own) else None
+    folder = find(name, None)
+    told = [own_place(), cache() if os.environ.get(CACHES) else None]
+    mine = [place for place in told if place and folder and folder.is_relative_to(place)]
+    return next(map(str, mine), None)

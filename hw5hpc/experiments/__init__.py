@@ -86,6 +86,16 @@ def schemas(file: Path | None = None) -> dict[str, type]:
     return SCHEMAS if file is None else {**SCHEMAS, file.name: find(file.name, file).config}
 
 
+# A schema keeps what it checked, and of a thousand recorded runs few differ in more than a seed.
+_KEPT: dict[type, Schema] = {}
+
+
+def _schema(experiment: str, config: type) -> Schema:
+    if config not in _KEPT:
+        _KEPT[config] = Schema(experiment, config)
+    return _KEPT[config]
+
+
 def rebuild(
     experiment: str, values: Mapping[str, Any], file: Path | None = None
 ) -> ExperimentConfig:
@@ -95,7 +105,7 @@ def rebuild(
         ValueError: an unknown key, a wrong type, or a value out of range.
         UserError: there is no such experiment.
     """
-    schema = Schema(experiment, find(experiment, file).config)
+    schema = _schema(experiment, find(experiment, file).config)
     config: ExperimentConfig = schema.build(
         {key: schema.check(key, value) for key, value in values.items()}
     )

@@ -31,7 +31,7 @@ def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     Raises:
         ClaimLost: another worker has taken the run over.
         Refused: one of several ranks could not prepare it.
-        Stopped: it was left in the debugger.
+        debugger.Left: it was left in the debugger.
         Exception: whatever else ended the training.
     """
     try:

@@ -55,12 +55,18 @@ def _canary_reason(runs: Iterable[RunFolder], job: str) -> str:
 
 
 def _same_reason(runs: Iterable[RunFolder], job: str) -> str:
-    """Return why to stop an array, '' while any of its runs has come to something."""
+    """Return why to stop an array, '' while any of its runs may come to something.
+
+    One that has got further than those that failed may: also where they failed late.
+    """
     begun = [run.status() for run in runs if base(run.job()) == base(job)]
     begun = [status for status in begun if status.state is not State.QUEUED]
     failed = [status.reason for status in begun if status.state is State.FAILED]
     alone = len({alike(reason) for reason in failed}) == 1
-    if any(status.state.done or status.epoch for status in begun) or not alone:
+    ends = [status.epoch for status in begun if status.state is State.FAILED]
+    going = [status.epoch for status in begun if status.state is not State.FAILED]
+    done = any(status.state.done for status in begun)
+    if done or not alone or max(going, default=0) > max(ends):
         return ""
     return f"stopped: the first {len(failed)} runs of its array failed alike: {failed[0]}" * (
         len(failed) >= FIRST

@@ -20,6 +20,8 @@ MEANING = {
     "BeginTime": "it may not start yet",
     "DependencyNeverSatisfied": "the job that it waits for can no longer end as needed",
     "InvalidQOS": "its QOS is not valid",
+    "Dependency": "an earlier job has not ended yet",
+    "JobArrayTaskLimit": "as many run at a time as max_parallel allows",
     "JobHeldAdmin": "held by an administrator",
     "JobHeldUser": "held; scontrol release lets it go",
     "NodeDown": "a node that it needs is down",
@@ -27,7 +29,9 @@ MEANING = {
     "PartitionInactive": "the partition is inactive",
     "PartitionNodeLimit": "it asks for more nodes than the partition has or allows",
     "PartitionTimeLimit": "it asks for more time than the partition allows",
+    "Priority": "other jobs come first",
     "ReqNodeNotAvail": "the nodes that it needs are down or reserved",
+    "Resources": "no node is free for it yet",
 }
 
 

@@ -28,16 +28,17 @@ ENDED = (
 )  # fmt: skip
 
 
-def script_lines(python: str, logs: Path) -> list[str]:
+def script_lines(python: str, logs: Path, requeue_killed: bool = True) -> list[str]:
     """Return the lines after srun: `$?` is its exit status, 128 + N after the signal N.
 
     A job that has ended well leaves its log alone: nobody reads its pickles any more.
     """
     files = f"{shlex.quote(str(logs))}/{JOB}"
     command = f"{shlex.quote(python)} -m hw5hpc.node.requeue {shlex.quote(str(logs))} $ended"
+    again = f"if [ $ended -gt 128 ] || [ $ended -eq {TRY_AGAIN} ]; then {command}; fi"
     return [
         "ended=$?",
-        f"if [ $ended -gt 128 ] || [ $ended -eq {TRY_AGAIN} ]; then {command}; fi",
+        *([again] if requeue_killed else []),
         f"[ $ended -ne 0 ] || rm -f {files}_submitted.pkl {files}_*_result.pkl",
         "exit $ended",
     ]

@@ -25,14 +25,19 @@ def checked(run: RunFolder, sweep: SweepFolder, alive: JobAlive, words: JobWords
     Where somebody ended the job, it is cancelled. Heartbeats go before Slurm, and what is unknown
     stays as it is.
     """
-    status, job = run.status(), run.job()
+    status = run.status()
+    job = run.job_of(status)
     found = life(run, alive) if status.state in GOING else Life.HELD
     if found is Life.HELD:
         return status
+    if found is Life.UNKNOWN and not job:
+        # Only an old job of it is not known, and no process works on it.
+        found = Life.GONE
     if found is Life.GONE and not job and status.state is State.INTERRUPTED:
         return replace(status, reason=f"{status.reason}; submit again to go on")
     said = words(job) if job else ""
-    if found is Life.GONE and (why := run.cancelled()):
+    # Nobody works on it, and Slurm was told to end its job, whatever else is known of that.
+    if found in (Life.GONE, Life.UNKNOWN) and (why := run.cancelled()):
         return status.to(State.CANCELLED, reason=why)
     if found is Life.GONE:
         return _lost(status, said, sweep.log_of(job))

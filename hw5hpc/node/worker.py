@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from hw5hpc import debugger
 from hw5hpc.engine.distributed import Ranks
 from hw5hpc.engine.precision import free_gpu
 from hw5hpc.errors import describe
@@ -100,6 +101,9 @@ def _with_retries(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> Sta
         except ClaimLost:
             log.warning("run %s was taken over by another worker; left to it", run.id)
             return State.RUNNING
+        except debugger.Left as left:
+            ledger.crashed(_reason(left.error, task), final=True)
+            raise
         except Exception as error:
             reason = _reason(error, task)
             log.error("run %s: %s\n%s", run.id, reason, traceback.format_exc())

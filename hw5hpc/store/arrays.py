@@ -1,9 +1,10 @@
-"""Arrays as of an epoch, one NumPy file each: NAME.EPOCH.npy."""
+"""Arrays as of an epoch: NAME.EPOCH.npy each while a run is at work, one file when it has ended."""
 
 import contextlib
 import io
 import os
 import re
+import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,40 @@ from hw5hpc.store import files
 from hw5hpc.store.files import StoreError
 
 NAME = re.compile(r"(.+)\.(\d{1,9})\.npy")
+PACKED = "arrays.npz"
+
+
+def file_name(name: str, epoch: int) -> str:
+    return f"{name}.{epoch:05d}.npy"
+
+
+def epoch_of(file: str) -> int | None:
+    named = NAME.fullmatch(file)
+    return int(named[2]) if named else None
+
+
+def place(folder: Path, file: str) -> Path:
+    """Return the file that holds an array: its own one, while there is one or nothing is packed."""
+    alone, packed = folder / file, folder / PACKED
+    return packed if packed.exists() and not alone.exists() else alone
+
+
+def names(folder: Path) -> set[str]:
+    """Return the names of the arrays' files, of packed ones those that they had."""
+    return {*_alone(folder), *_packed(folder)}
+
+
+def _alone(folder: Path) -> list[str]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if NAME.fullmatch(entry.name))
+    return []
+
+
+def _packed(folder: Path) -> list[str]:
+    # As with a single file: what damage makes it raise is not listed.
+    with contextlib.suppress(Exception), zipfile.ZipFile(folder / PACKED) as stored:
+        return sorted(filter(NAME.fullmatch, stored.namelist()))
+    return []
 
 
 def write(path: Path, array: NDArray[Any]) -> None:
@@ -44,8 +79,12 @@ class Kept(Mapping[int, NDArray[Any]]):
 
     @cached_property
     def _arrays(self) -> dict[int, NDArray[Any]]:
-        read = {epoch: _read(self._folder / name) for epoch, name in self._names.items()}
-        return {epoch: array for epoch, array in read.items() if array is not None}
+        # The single ones first: they go only when all are packed.
+        read = {name: _read(self._folder / name) for name in self._names.values()}
+        absent = [name for name, array in read.items() if array is None]
+        read |= _read_packed(self._folder / PACKED, absent)
+        arrays = {epoch: read[name] for epoch, name in self._names.items()}
+        return {epoch: array for epoch, array in arrays.items() if array is not None}
 
     def __getitem__(self, epoch: int) -> NDArray[Any]:
         return self._arrays[epoch]
@@ -59,18 +98,48 @@ class Kept(Mapping[int, NDArray[Any]]):
 
 def kept(folder: Path, without: Collection[str] = ()) -> dict[str, Kept]:
     """Return {name: its arrays}; `without` are names of files to leave out."""
+    packed = [] if PACKED in without else _packed(folder)
     found: dict[str, dict[int, str]] = {}
-    for name in _names(folder):
+    for name in sorted({*packed, *_alone(folder)} - set(without)):
         named = NAME.fullmatch(name)
-        if named and name not in without:
-            found.setdefault(named[1], {})[int(named[2])] = name
+        assert named
+        found.setdefault(named[1], {})[int(named[2])] = name
     return {name: Kept(folder, names) for name, names in found.items()}
 
 
-def _names(folder: Path) -> list[str]:
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries)
-    return []
+def pack(folder: Path) -> None:
+    """Put a folder's arrays into one file, as quotas count files; the same arrays, the same bytes.
+
+    Where one is damaged or there is no room, all stay as they are: as good to read.
+    """
+    paths = [folder / name for name in _alone(folder)]
+    single = {path.name: _read(path) for path in paths}
+    whole = {name: array for name, array in single.items() if array is not None}
+    if len(paths) < 2 or len(whole) < len(paths):
+        return
+    # After a crash in the midst of this, some are only there.
+    packed = _read_packed(folder / PACKED, _packed(folder)) | whole
+    content = io.BytesIO()
+    named: dict[str, Any] = {name.removesuffix(".npy"): packed[name] for name in sorted(packed)}
+    np.savez(content, **named)
+    if content.tell() > files.TABLE_BYTES:
+        return
+    with contextlib.suppress(OSError):
+        files.write_atomic(folder / PACKED, lambda file: file.write(content.getbuffer()))
+        for path in paths:
+            path.unlink()
+
+
+def _read_packed(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
+    found: dict[str, NDArray[Any]] = {}
+    if not names:
+        return found
+    with contextlib.suppress(Exception):
+        content = io.BytesIO(files.read_bytes(path, files.TABLE_BYTES))
+        with np.load(content, allow_pickle=False) as stored:
+            for name in names:
+                found[name] = stored[name.removesuffix(".npy")]
+    return found
 
 
 def _read(path: Path) -> NDArray[Any] | None:

@@ -12,7 +12,7 @@ from typing import Any
 from hw5hpc.store import files
 
 # The files that a result stands on; times and logs may differ and prove nothing.
-BELONGS = re.compile(r"metrics\.jsonl|artifacts/[^/]+\.(npy|pt)")
+BELONGS = re.compile(r"metrics\.jsonl|artifacts/[^/]+\.(npy|npz|pt)")
 
 
 def checksums(folder: Path) -> dict[str, dict[str, Any]]:

@@ -150,6 +150,10 @@ class RunFolder:
         job, *who = (_word(raw.get(key)) for key in ("job", "user", "cluster"))
         return Sent(job, *who) if job else Sent("")
 
+    def job_of(self, status: Status) -> str:
+        """Return the job that had the run last; '' where a process without one had it later."""
+        return "" if status.by_hand else self.job()
+
     def set_cancelled(self, reason: str) -> None:
         """Note with the job sent last that somebody ended it, and why; '' takes that back."""
         raw, _ = self._record("job.json")
@@ -219,17 +223,18 @@ class RunFolder:
 
     def add_array(self, name: str, epoch: int, array: NDArray[Any]) -> None:
         """Keep an array (samples, filters, a histogram) as of one epoch."""
-        arrays.write(self.array_path(name, epoch), array)
+        arrays.write(self.artifacts / arrays.file_name(name, epoch), array)
 
     def array_path(self, name: str, epoch: int) -> Path:
-        return self.artifacts / f"{name}.{epoch:05d}.npy"
+        """Return the file that an array stands in."""
+        return arrays.place(self.artifacts, arrays.file_name(name, epoch))
 
     def has_array_of(self, epoch: int) -> bool:
-        return any(self.artifacts.glob(f"*.{epoch:05d}.npy"))
+        return any(arrays.epoch_of(name) == epoch for name in arrays.names(self.artifacts))
 
     def drop_arrays(self) -> None:
         """Remove the arrays of a run that starts anew: what begins again is one version's."""
-        for path in self.artifacts.glob("*.*.npy"):
+        for path in (*self.artifacts.glob("*.*.npy"), self.artifacts / arrays.PACKED):
             with contextlib.suppress(OSError):
                 path.unlink()
 
@@ -252,8 +257,9 @@ class RunFolder:
     def set_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json, with checksums of what belongs to it.
 
-        From here on the run is finished (or diverged).
+        From here on the run is finished (or diverged). Its arrays are one file by then.
         """
+        arrays.pack(self.artifacts)
         record = {"format": files.FORMAT, "files": integrity.checksums(self.path), **result}
         files.write_json(self.path / "result.json", record)
 

@@ -68,6 +68,11 @@ class Status:
     pid: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether a process without a Slurm job had the run last (--local, --debug)."""
+        return bool(self.host) and not self.job and self.state is not State.QUEUED
+
     def to(self, state: State, **changes: Any) -> "Status":
         """Return the status after a transition.
 

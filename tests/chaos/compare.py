@@ -41,7 +41,7 @@ def difference(first: Path, mine: Path) -> str:
     for key in ("state", "reason", "metrics"):
         if results[0].get(key) != results[1].get(key):
             return f"result.json: {key}"
-    arrays = [{path.name: path.read_bytes() for path in folder.glob("artifacts/*.npy")}
+    arrays = [{path.name: path.read_bytes() for path in folder.glob("artifacts/*.np[yz]")}
               for folder in (first, mine)]  # fmt: skip
     if arrays[0] != arrays[1]:
         return "arrays"

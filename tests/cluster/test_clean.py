@@ -11,10 +11,13 @@ import pytest
 
 from hw5hpc.cluster import clean
 from hw5hpc.cluster import plan as planning
-from hw5hpc.experiments import SCHEMAS
+from hw5hpc.experiments import SCHEMAS, rebuild
+from hw5hpc.experiments.gan.config import GanConfig
 from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.store import Outputs, RunFolder, State, Status, claim
 from hw5hpc.sweep import load
+from hw5hpc.sweep.point import flatten
+from hw5hpc.sweep.schema import Schema
 
 ROOT = Path(__file__).resolve().parents[2]
 Kinds = dict[str, list[str]]
@@ -148,3 +151,20 @@ def test_the_command_asks_first(outputs: Outputs, command: Callable[..., str]) -
         assert checkpoint.exists() is left
     assert "nothing can go" in command("--yes")
     assert runs(outputs)[0].result() is not None
+
+
+def test_recorded_configs_that_differ_in_a_seed_are_checked_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand runs of a sweep are looked at before any is removed or cancelled."""
+    calls, original = [], Schema._convert
+
+    def counted(self: Schema, key: str, value: object) -> object:
+        calls.append(key)
+        return original(self, key, value)
+
+    monkeypatch.setattr(Schema, "_convert", counted)
+    values = flatten(GanConfig())
+    for seed in range(50):
+        rebuild("gan", {**values, "seed": 7000 + seed})
+    assert len(calls) <= 50 + len(values)

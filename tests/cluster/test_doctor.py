@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 
 from hw5hpc.cluster import profile as profiles
+from hw5hpc.cluster import slurm
 from hw5hpc.cluster.doctor import draft, probe, site, trial, visit
 from hw5hpc.cluster.doctor.findings import ASK, NOTE, WORKS, Seen, findings
 from hw5hpc.cluster.doctor.trial import Trial
+from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
 from tests.cluster.conftest import Fake
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = """\
-cpu|40|128|514000|(null)|idle
-gpu-a100|8|64|1031000+|gpu:a100:4(S:0-1)|mixed
-gpu-a100|2|96|2063000|gpu:h100:8|idle
+cpu|40|128|514000|(null)
+gpu-a100|8|64|1031000+|gpu:a100:4(S:0-1)
+gpu-a100|2|96|2063000|gpu:h100:8
 """
 PARTITIONS = """\
 PartitionName=cpu AllowAccounts=ALL Default=YES MaxTime=3-00:00:00 PreemptMode=OFF State=UP
@@ -142,7 +144,8 @@ def test_the_profile_is_one_that_a_submission_reads(
         "gpu-a100",
         "p1",
         "long",
-        "06:00:00",
+        # Shorter than the partition's limit: each sweep says its own.
+        "04:00:00",
     )
     assert (made.mem_gb, made.cpus_per_task, made.gpu_type) == (226, 16, "a100")
     assert (made.gpu_request, made.device, made.slurm_conf) == ("gres", "auto", "/etc/slurm.conf")
@@ -151,7 +154,32 @@ def test_the_profile_is_one_that_a_submission_reads(
     with pytest.raises(UserError, match="is there already; --force replaces it"):
         draft.write("mine", "", False, tmp_path)
     with pytest.raises(UserError, match="the profile's name takes"):
-        draft.write("../mine", "", False, tmp_path)
+        draft.write("my cluster", "", False, tmp_path)
+
+
+def test_the_profile_may_stand_outside_a_checkout_that_cannot_be_written_to(
+    fake: Fake, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"python jobs/doctor.py /scratch/me/mine\.yaml"):
+        draft.target("mine", False, tmp_path / "nothing")
+    path = draft.write(f"{tmp_path}/mine", draft.text(seen(tmp_path, {})), False)
+    made = profiles.load(str(path), {}, path)
+    assert (path, made.name) == (tmp_path / "mine.yaml", str(path))
+    assert profiles.exists(made.name)
+    assert profiles.load("dev", {}, path).name == "dev"
+    with pytest.raises(profiles.ProfileError, match=r"other\.yaml: no such file"):
+        profiles.load(str(tmp_path / "other.yaml"), {}, path)
+
+
+def test_a_sweeps_own_time_counts_unless_the_partition_allows_less_than_the_default(
+    fake: Fake, tmp_path: Path
+) -> None:
+    path = draft.write("mine", draft.text(seen(tmp_path, {})), False, tmp_path)
+    assert profiles.load("mine", {"time": "00:30:00"}, path, tmp_path).time == "00:30:00"
+    short = PARTITIONS.replace("06:00:00", "01:30:00")
+    fake("scontrol", f"case $* in *partition*) cat <<'X'\n{short}X\n;; esac")
+    path = draft.write("mine", draft.text(seen(tmp_path, {})), True, tmp_path)
+    assert profiles.load("mine", {}, path, tmp_path).time == "01:30:00"
 
 
 def test_the_probe_tells_what_is_here(tmp_path: Path) -> None:
@@ -194,3 +222,10 @@ def test_the_doctor_visits_a_real_slurm(dev_cluster: Path, tmp_path: Path) -> No
     assert (done.returncode, asked) == (1, ["CUDA"]), done.stdout + done.stderr
     assert (made.partition, made.device, made.gpus_per_node) == ("main", "cpu", 1)
     assert list(tmp_path.iterdir()) == [], "the test job leaves nothing behind"
+
+
+def test_a_submission_to_a_misspelt_partition_gets_the_list_and_the_nearest(fake: Fake) -> None:
+    fake("sbatch", "echo 'sbatch: error: invalid partition specified: gpu-a10' >&2; exit 1")
+    fake("sinfo", "echo cpu; echo gpu-a100; echo gpu-a100")
+    with pytest.raises(UserError, match=r"one of cpu, gpu-a100. Did you mean 'gpu-a100'"):
+        slurm.preflight(Profile(partition="gpu-a10"), None)

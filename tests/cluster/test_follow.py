@@ -85,6 +85,43 @@ def test_what_waits_is_lost_only_when_its_job_is_gone(
     assert one(outputs, alive).state is (State.LOST if lost else state)
 
 
+@pytest.mark.parametrize("alive", [False, None])
+def test_what_was_trained_by_hand_later_is_not_told_from_its_old_job(
+    outputs: Outputs, alive: bool | None
+) -> None:
+    sweep, (run,) = prepare(outputs)
+    run.set_job("7_0")
+    log = sweep.log_of("7_0")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    run.set_status(Status(state=State.INTERRUPTED, host="laptop", pid=1, reason="stopped"))
+    (row,) = follow.standings(outputs, sweep, lambda job: alive, lambda job: "its job has failed")
+    assert (row.status.state, row.log) == (State.INTERRUPTED, "")
+    assert row.status.reason == "stopped; submit again to go on"
+    run.set_status(Status(state=State.RUNNING, host="laptop", pid=1))
+    (row,) = follow.standings(outputs, sweep, lambda job: alive)
+    assert row.status.state is State.LOST
+    assert "its process is gone" in row.status.reason
+    # As soon as it is sent again, its job counts again.
+    run.set_status(Status(state=State.QUEUED))
+    (row,) = follow.standings(outputs, sweep, lambda job: alive)
+    assert row.log == str(log)
+
+
+def test_what_slurm_was_told_to_end_is_cancelled_where_slurm_cannot_be_asked(
+    outputs: Outputs,
+) -> None:
+    _, (run,) = prepare(outputs)
+    run.set_job("7_0")
+    run.set_cancelled("stopped: the first 3 runs failed alike")
+    status = one(outputs, None)
+    assert (status.state, status.reason) == (State.CANCELLED, run.cancelled())
+    trains(run)
+    run.set_cancelled("cancelled by me")
+    assert claim(run, "7_0") is not None
+    assert one(outputs, None).state is State.RUNNING
+
+
 def test_time_left_and_the_last_metric(outputs: Outputs) -> None:
     _, (run,) = prepare(outputs)
     trains(run, metrics={"modes_covered": 3})

@@ -210,4 +210,5 @@ def test_an_interrupted_runs_own_reason_stays_beside_slurms(
     run = outputs.run(sweep.points[0].id)
     run.set_status(Status(state=State.INTERRUPTED, reason="stopped by SIGTERM"))
     status = follow.asked(outputs, folder, KnownJobs())[0].status
-    assert status.reason == "stopped by SIGTERM; its job waits: Resources"
+    said = "its job waits: Resources (no node is free for it yet)"
+    assert status.reason == f"stopped by SIGTERM; {said}"

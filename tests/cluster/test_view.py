@@ -1,6 +1,8 @@
 """What the terminal shows of a sweep: few points one by one, of a thousand what matters most."""
 
 import io
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -102,6 +104,15 @@ def test_failures_are_grouped_with_a_count_and_the_command_that_retries_them() -
     assert f"    -> mend the code, then: {again}code" in lines
     assert "    -> a result, not a failure: see the report" in lines
     assert [len(group.runs) for group in groups((one.run, one.status) for one in bad)] == [20, 1, 1]
+
+
+def test_the_end_of_a_log_is_of_a_run_that_has_one_and_no_word_of_sruns(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("ValueError: odd\nsubmitit ERROR (x) - failed\nsrun: error: n1: Exited\n")
+    bad = [row(1, State.FAILED, "ValueError: odd"), row(2, State.FAILED, "ValueError: odd")]
+    bad[1] = replace(bad[1], log=str(log))
+    lines = view.failures(bad, "again")
+    assert lines[1] == "    000000000002 and 1 more; its log ends: ValueError: odd"
 
 
 def test_a_cause_that_no_failed_point_has_is_refused_with_those_that_there_are() -> None:

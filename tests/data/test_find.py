@@ -49,6 +49,23 @@ def test_a_download_goes_to_the_root_with_its_variables(
         fetch("mnist", "$SOMEWHERE/data")
 
 
+@pytest.mark.parametrize("variable", ["HW5HPC_DATA", "XDG_CACHE_HOME"])
+def test_without_a_root_a_download_goes_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    def refuse(root: str, download: bool) -> None:
+        raise RuntimeError(f"no network for {root}")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    monkeypatch.setenv(variable, str(tmp_path / "there"))
+    monkeypatch.setattr(torchvision.datasets, "KMNIST", refuse)
+    monkeypatch.setitem(DATA_SETS, "kmnist", replace(DATA_SETS["mnist"], folders=("k",),
+                                                     download="KMNIST"))  # fmt: skip
+    below = {"HW5HPC_DATA": "there", "XDG_CACHE_HOME": "there/hw5hpc/data"}[variable]
+    with pytest.raises(DataError, match=f"no network for {tmp_path}/{below}$"):
+        fetch("kmnist", None)
+
+
 def test_a_home_folder_that_nobody_has_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         DataError, match=r"data\.root '~nobody_at_all/x': the home folder"
@@ -89,8 +106,12 @@ def test_a_root_means_the_same_in_every_directory(
 def test_data_found_by_the_environment_need_no_environment_on_a_node(
     mnist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HW5HPC_DATA", "root")
     monkeypatch.chdir(mnist.parent)
+    monkeypatch.setenv("XDG_CACHE_HOME", "caches")
+    (mnist.parent / "caches" / "hw5hpc").mkdir(parents=True)
+    (mnist.parent / "caches" / "hw5hpc" / "data").symlink_to(mnist)
+    assert root_for_nodes("mnist", None) == str(mnist.parent / "caches" / "hw5hpc" / "data")
+    monkeypatch.setenv("HW5HPC_DATA", "root")
     assert root_for_nodes("mnist", None) == str(mnist)
     assert root_for_nodes("fashion_mnist", None) is None
     assert root_for_nodes("synthetic", None) is None

@@ -121,7 +121,7 @@ def test_a_dry_run_needs_no_slurm_and_says_what_it_does_not_know(
     done = submit(sweep, *words, PATH="/nonexistent")
     assert done.returncode == 0, done.stderr
     assert "sweep tiny: 2 points (gan)" in done.stdout
-    assert "no Slurm on this machine: sbatch was not found: whether the partition" in done.stdout
+    assert "no Slurm on this machine (sbatch was not found): whether the partition" in done.stdout
     assert "#SBATCH --partition=gpu" in done.stdout
     assert "warning" not in done.stdout
     sweep.write_text(SWEEP.replace("{name: synthetic,", "{name: cifar10, root: /nowhere,"))
@@ -388,5 +388,13 @@ def test_pdb_stops_where_a_run_fails_and_nothing_is_tried_again(tmp_path: Path) 
     assert "600" in done.stdout
     assert "left the debugger" in done.stderr
     assert done.stdout.count("(Pdb)") == 2
+    # It failed, as status says; the same command sends it again, for whoever mends it.
+    status = [sys.executable, "jobs/status.py", "fragile_debug", "--out", str(tmp_path / "out")]
+    shown = subprocess.run(status, cwd=ROOT, capture_output=True, text=True)
+    assert "1 new, 1 failed" in shown.stdout
+    assert "RuntimeError: broken" in shown.stdout
+    (tmp_path / "broken").unlink()
+    again = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    assert (again.returncode, "(Pdb)" in again.stdout) == (0, False), again.stderr
     refused = submit(sweep, "--pdb", "--dry-run")
     assert (refused.returncode, "--pdb goes with" in refused.stderr) == (2, True)

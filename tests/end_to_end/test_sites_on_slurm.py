@@ -252,6 +252,7 @@ def test_each_shape_is_tried_before_anything_is_sent(site: Site, tmp_path: Path)
     report = Profile(**{**vars(small), "report": {"partition": "nowhere"}})
     (warning,) = slurm.preflight(report, tmp_path)
     assert "invalid partition" in warning
+    assert "choose one of main, urgent." in warning
     first = Profile(**{**vars(small), "prerequisites": {"partition": "nowhere"}})
     assert slurm.preflight(first, tmp_path) == []
     with pytest.raises(SlurmError, match="of the prerequisites: sbatch: "):

@@ -77,8 +77,8 @@ class Site:
         straight = reference / "runs" / self.run().name
         rows = [(run / "metrics.jsonl").read_bytes() for run in (self.run(), straight)]
         assert rows[0] == rows[1]
-        arrays = {path.name: path.read_bytes() for path in straight.glob("artifacts/*.npy")}
-        assert arrays == {p.name: p.read_bytes() for p in self.run().glob("artifacts/*.npy")}
+        arrays = {path.name: path.read_bytes() for path in straight.glob("artifacts/*.np[yz]")}
+        assert arrays == {p.name: p.read_bytes() for p in self.run().glob("artifacts/*.np[yz]")}
 
 
 def queue() -> list[str]:

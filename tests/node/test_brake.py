@@ -48,6 +48,17 @@ def test_after_three_that_failed_alike_the_others_are_cancelled(
     assert [run.cancelled() for run in runs] == ["", "", "", "", said, said]
 
 
+def test_runs_that_failed_alike_at_their_end_stop_the_others_too(
+    tmp_path: Path, calls: Path
+) -> None:
+    outputs, sweep, runs = prepare(tmp_path, FAILED, FAILED, FAILED, RUNNING, QUEUED)
+    for run in runs[:3]:
+        run.set_status(Status(state=FAILED, reason="ValueError: odd 1", epoch=49))
+    runs[3].set_status(Status(state=RUNNING, epoch=20))
+    stop_others(sweep, outputs, "7_2", [FAILED], canary=False)
+    assert calls.read_text() == "--quiet --state=PENDING 7\n"
+
+
 @pytest.mark.parametrize("case", ["two", "another reason", "one finished", "one got further"])
 def test_an_array_goes_on_while_anything_of_it_may_come_to_something(
     tmp_path: Path, calls: Path, case: str

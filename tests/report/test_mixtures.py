@@ -129,7 +129,7 @@ def test_a_finished_run_without_its_result_is_lost(fake: Any) -> None:
     assert "result.json is missing or damaged" in tables.results["reason"][0]
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "artifacts/samples.00010.npy"])
+@pytest.mark.parametrize("name", ["metrics.jsonl", "artifacts/arrays.npz"])
 def test_a_finished_run_with_other_content_is_named_and_its_file_not_shown(
     fake: Any, name: str
 ) -> None:
@@ -143,4 +143,4 @@ def test_a_finished_run_with_other_content_is_named_and_its_file_not_shown(
     assert tables.results["reason"][0] == reason
     assert any(reason in line for line in summarise(tables, [], []).missing)
     assert (made.ids[0] in set(tables.curves["run"])) == (name != "metrics.jsonl")
-    assert (10 in tables.arrays[made.ids[0]]["samples"]) == (name == "metrics.jsonl")
+    assert (10 in tables.arrays[made.ids[0]].get("samples", {})) == (name == "metrics.jsonl")

@@ -123,6 +123,52 @@ def test_arrays_come_back_and_damaged_ones_are_left_out(run: RunFolder) -> None:
     assert arrays["samples"][1].tolist() == [0, 1, 2, 3]
 
 
+def test_arrays_of_a_run_that_has_ended_are_one_file_and_the_same(run: RunFolder) -> None:
+    for epoch in (0, 1, 12):
+        run.add_array("samples", epoch, np.arange(epoch + 3, dtype=np.uint8))
+    run.add_array("real.histogram", 12, np.ones((2, 2)))
+    before = run.arrays()
+    run.set_result({"state": "finished", "metrics": {}})
+    assert [path.name for path in run.artifacts.iterdir()] == ["arrays.npz"]
+    after = run.arrays()
+    assert {name: list(kept) for name, kept in after.items()} == {
+        "real.histogram": [12],
+        "samples": [0, 1, 12],
+    }
+    for name, kept in before.items():
+        for epoch, array in kept.items():
+            assert after[name][epoch].dtype == array.dtype
+            assert np.array_equal(after[name][epoch], array)
+    assert (run.has_array_of(0), run.has_array_of(2)) == (True, False)
+    assert run.array_path("samples", 12).name == "arrays.npz"
+    assert list(run.result()["files"]) == ["artifacts/arrays.npz"]
+    run.drop_arrays()
+    assert (run.arrays(), run.has_array_of(0)) == ({}, False)
+
+
+def test_packing_that_a_crash_cut_short_is_completed(run: RunFolder) -> None:
+    for epoch in range(3):
+        run.add_array("samples", epoch, np.arange(epoch + 3))
+    run.set_result({"state": "finished", "metrics": {}})
+    whole = (run.artifacts / "arrays.npz").read_bytes()
+    # As after a crash that left some of them beside the pack, and an end that came again.
+    for epoch in (1, 2):
+        run.add_array("samples", epoch, np.arange(epoch + 3))
+    assert list(run.arrays()["samples"]) == [0, 1, 2]
+    run.set_result({"state": "finished", "metrics": {}})
+    assert (run.artifacts / "arrays.npz").read_bytes() == whole
+    assert len(list(run.artifacts.iterdir())) == 1
+
+
+def test_with_a_damaged_array_all_stay_as_they_are(run: RunFolder) -> None:
+    for epoch in range(3):
+        run.add_array("samples", epoch, np.arange(epoch + 3))
+    (run.artifacts / "samples.00002.npy").write_bytes(b"torn")
+    run.set_result({"state": "finished", "metrics": {}})
+    assert list(run.arrays()["samples"]) == [0, 1]
+    assert (run.artifacts / "samples.00002.npy").exists()
+
+
 def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path) -> None:
     path = tmp_path / "file"
     files.write_text(path, "old")

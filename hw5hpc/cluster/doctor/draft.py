@@ -1,16 +1,16 @@
 """A profile for a cluster that was asked: what was found, with the rest explained behind a #."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from hw5hpc.cluster import profile as profiles
 from hw5hpc.cluster.doctor.findings import Seen
 from hw5hpc.cluster.doctor.site import Nodes, Partition, minutes, modules
+from hw5hpc.cluster.profile import Profile
 from hw5hpc.errors import UserError
 from hw5hpc.sweep import names
 
-# Longer tasks wait longer in most queues; a run goes on in its job's next turn anyway.
-LONGEST_MINUTES = 8 * 60
 HEAD = """\
 # Made by jobs/doctor.py for the cluster {name}: what it found there. Change what you know better;
 # every key is explained in slurm/example_gpu_cluster.yaml. A key behind a # leaves the choice to
@@ -31,8 +31,7 @@ def _rows(seen: Seen, slurm_conf: str | None) -> list[tuple[str, str]]:
     modules_ = ", ".join(_quoted(f"module load {name}") for name in modules())
     return [
         *_names(seen),
-        (f'time: "{_time(part.max_time if part else "")}"',
-         f"of one array task; at most {(part and part.max_time) or 'any'}"),
+        _time(part.max_time if part else ""),
         *_share(kind, told),
         *(_gpus(part, seen.options) if part else []),
         _device(seen),
@@ -58,10 +57,13 @@ def _names(seen: Seen) -> list[tuple[str, str]]:
     ]
 
 
-def _time(limit: str) -> str:
-    most = minutes(limit)
-    chosen = min(LONGEST_MINUTES, most) if most else LONGEST_MINUTES
-    return f"{chosen // 60:02d}:{chosen % 60:02d}:00"
+def _time(limit: str) -> tuple[str, str]:
+    """Sweeps say how long they take; a partition that allows less than the default says it."""
+    usual, most = Profile().minutes, minutes(limit)
+    chosen = min(usual, most) if most else usual
+    line = f'time: "{chosen // 60:02d}:{chosen % 60:02d}:00"'
+    why = f"of one array task; at most {limit or 'any time'}"
+    return line if chosen < usual else f"# {line}", why
 
 
 def _share(kind: Nodes | None, with_memory: bool) -> list[tuple[str, str]]:
@@ -99,23 +101,30 @@ def _quoted(word: str) -> str:
 
 
 def write(name: str, content: str, force: bool, folder: Path = profiles.FOLDER) -> Path:
-    """Write slurm/NAME.yaml and read it again as a submission would.
+    """Write the profile and read it again as a submission would.
 
     Raises:
-        UserError: no name, or such a profile is there and `force` does not say to replace it.
+        UserError: no name, a folder that cannot be written to, or such a profile is there and
+            `force` does not say to replace it.
     """
     path = target(name, force, folder)
     path.write_text(content)
-    profiles.load(name, {}, path, folder)
+    profiles.load(str(path), {}, path)
     return path
 
 
 def target(name: str, force: bool, folder: Path = profiles.FOLDER) -> Path:
-    """Return where a profile of this name goes (see write)."""
-    try:
-        path = folder / f"{names.check(name)}.yaml"
-    except ValueError as error:
-        raise UserError(f"the profile's name {error}") from error
+    """Return where a profile of this name goes, or one of this file (see write)."""
+    if profiles.is_file(name):
+        path = Path(name).expanduser().absolute().with_suffix(".yaml")
+    else:
+        try:
+            path = folder / f"{names.check(name)}.yaml"
+        except ValueError as error:
+            raise UserError(f"the profile's name {error}") from error
     if path.exists() and not force:
         raise UserError(f"{path}: is there already; --force replaces it")
+    if not os.access(path.parent, os.W_OK):
+        elsewhere = f"python jobs/doctor.py /scratch/me/{path.name}"
+        raise UserError(f"{path.parent} cannot be written to; put it elsewhere: {elsewhere}")
     return path

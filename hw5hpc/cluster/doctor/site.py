@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hw5hpc.cluster.slurm import SlurmError, run, user
 
 # sinfo's fields, one line for each kind of node of a partition.
-NODES = "%R|%D|%c|%m|%G|%T"
+NODES = "%R|%D|%c|%m|%G"
 UNLIMITED = ("UNLIMITED", "INFINITE", "N/A", "NONE", "")
 
 
@@ -20,7 +20,6 @@ class Nodes:
     cpus: int
     memory: int
     gpus: Mapping[str, int]
-    state: str
 
     @property
     def gpu_count(self) -> int:
@@ -119,8 +118,8 @@ def _nodes(shown: str) -> dict[str, list[Nodes]]:
     found: dict[str, list[Nodes]] = {}
     for line in shown.splitlines():
         if line.count("|") == NODES.count("|"):
-            name, count, cpus, memory, gres, state = line.strip().split("|")
-            made = Nodes(_whole(count), _whole(cpus), _whole(memory), gpus_of(gres), state)
+            name, count, cpus, memory, gres = line.strip().split("|")
+            made = Nodes(_whole(count), _whole(cpus), _whole(memory), gpus_of(gres))
             found.setdefault(name, []).append(made)
     return found
 
