@@ -38,11 +38,14 @@ def main() -> int:
 
     outputs, folder = asking.find(args.out, args.sweep, args.cluster)
     wanted = Wanted(args.watch, args.online, args.offline, args.report)
-    failed = False
+    failed = news = False
     for sent in sync(outputs, folder, wanted):
         failed = failed or bool(sent.problem)
         if line := told(sent):
-            print(line)
+            news = True
+            print(line, flush=True)
+    if not news:
+        print(f"{folder.name}: W&B has everything")
     return RUN_FAILED if failed else DONE
 
 
