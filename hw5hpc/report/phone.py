@@ -8,6 +8,8 @@ from hw5hpc.report import lettering
 # The width of a figure on a phone, in inches: its text is then as large as the page's small print.
 PHONE = 4.2
 ACROSS = 3
+# Letters of a name below an axis that panels side by side have no room for.
+LONG = 8
 
 
 def narrow(figure: Figure, columns: int) -> None:
@@ -15,7 +17,8 @@ def narrow(figure: Figure, columns: int) -> None:
     for spare in [one for one in figure.axes if not one.get_visible()]:
         spare.remove()
     if columns:
-        _restack(figure, figure.axes, columns)
+        side_by_side = columns if not any(map(_long_names, figure.axes)) else 1
+        _restack(figure, figure.axes, side_by_side)
     else:
         _shrink(figure)
     for old in figure.legends[:]:
@@ -62,7 +65,7 @@ def _restack(figure: Figure, axes: list[Axes], columns: int) -> None:
             one.set_ylabel("")
         lettering.thin(one, width - 0.6)
         room = width - 0.3 - _beside(one)
-        size = 9 if columns == 1 else 8
+        size, room = (9, room) if columns == 1 else (8, room - 0.15)
         one.set_title(
             _wrapped(figure, one.get_title().replace("\n", " "), size, room), fontsize=size
         )
@@ -85,6 +88,11 @@ def _wrapped(figure: Figure, words: str, size: float, room: float) -> str:
 def _letters(words: str) -> str:
     """The words without their breaks, which follow the figure's width."""
     return "".join(words.split())
+
+
+def _long_names(axes: Axes) -> bool:
+    """Whether what stands below an axis would not fit into half of a phone's width."""
+    return any(len(tick.get_text()) > LONG for tick in axes.get_xticklabels())
 
 
 def _beside(axes: Axes) -> float:

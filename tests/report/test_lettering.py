@@ -19,6 +19,8 @@ from hw5hpc.report.phone import narrow
 from hw5hpc.report.tables import Tables
 
 matplotlib.use("Agg")
+DEPTHS: dict[str, list[Any]] = {"gan.unroll_steps": [0, 5], "seed": [0, 1]}
+WORDS = {"gan.objective": ["non_saturating", "saddle"], **DEPTHS}
 LONG = {"optim.lr_discriminator": [1e-3, 1e-4], "gan.unroll_steps": [0, 5], "seed": [0, 1]}
 
 
@@ -36,13 +38,17 @@ def boxes(figure: Figure) -> list[tuple[str, Bbox]]:
     return found + [("legend", one.get_window_extent()) for one in figure.legends]
 
 
-@pytest.mark.parametrize("phone", [False, True])
+@pytest.mark.parametrize("phone", [False, True], ids=["wide", "phone"])
+@pytest.mark.parametrize("grid", [WORDS, DEPTHS], ids=["two keys", "one key"])
 @pytest.mark.parametrize("name", ["fidelity", "mode_coverage", "losses", "step_cost"])
-def test_names_of_axes_and_legends_do_not_overlap(fake: Any, name: str, phone: bool) -> None:
-    tables = tables_of(fake, "unroll_learning_rates", grid=LONG)
+def test_names_of_axes_and_legends_do_not_overlap(
+    fake: Any, name: str, grid: dict[str, list[Any]], phone: bool
+) -> None:
+    tables = tables_of(fake, "unroll_depth", grid=grid)
     with rc.defaults():
         figure = FIGURES[name].draw(tables)
         if phone:
+            figure.suptitle("")
             narrow(figure, FIGURES[name].columns or 1)
         found = boxes(figure)
         for (one, first), (two, second) in combinations(found, 2):
