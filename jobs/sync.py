@@ -41,11 +41,14 @@ def main() -> int:
 
     outputs, folder = asking.find(args.out, args.sweep, args.cluster)
     wanted = Wanted(args.watch, args.online, args.offline, args.report)
-    failed = False
+    failed = news = False
     for sent in sync(outputs, folder, wanted):
         failed = failed or bool(sent.problem)
         if line := told(sent):
+            news = True
             say(line)
+    if not news:
+        say(f"{folder.name}: W&B has everything")
     return RUN_FAILED if failed else DONE
 
 

@@ -91,7 +91,7 @@ def _go_together(given: Arguments) -> None:
 
 def _mirror(sweep: Sweep, profile: Profile) -> dict[str, Any]:
     """Return where W&B's mirror goes and in which mode, to record with the sweep."""
-    words = merge(profile.wandb, sweep.wandb, ("profile: wandb", f"{sweep.path}: wandb"))
+    words = merge(profile.wandb, sweep.wandb, ("the profile's key 'wandb'", f"{sweep.path}: wandb"))
     # wandb is slow to load, and a mistake in the file shows before.
     from hw5hpc.tracking.mode import at_submission
 

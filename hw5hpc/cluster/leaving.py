@@ -24,7 +24,9 @@ def told(outputs: Outputs, before: Mapping[str, Status]) -> str:
     now = {name: outputs.run(name).status().state for name in before}
     begun = [state for state in now.values() if state not in (State.NEW, State.QUEUED)]
     ended = sum(state.done or state is State.FAILED for state in begun)
+    waiting = len(now) - len(begun)
+    were = "was" if waiting == 1 else "were"
     return (
         f"stopped: {ended} of {len(now)} runs have ended, {len(begun) - ended} can go on from a "
-        f"checkpoint, {len(now) - len(begun)} were not begun; run the same command to go on"
+        f"checkpoint, {waiting} {were} not begun; run the same command to go on"
     )

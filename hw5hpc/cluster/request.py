@@ -251,7 +251,8 @@ def _report(request: Request, say: Say, why: str = "") -> bool:
     from hw5hpc.report.aggregate import Maker, aggregate
 
     outputs = request.outputs
-    maker = Maker(f"Made where the sweep was submitted: {why}.") if why else None
+    because = f": {why}" if why else " (jobs/submit.py)"
+    maker = Maker(f"Made where the sweep was submitted{because}.")
     if why:
         say(f"the report is made here: {why}")
     written = aggregate(outputs, outputs.sweep(request.sweep.name), maker)

@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from hw5hpc.report import looks, statistics, style
+from hw5hpc.report import lettering, looks, statistics, style
 from hw5hpc.report.columns import label, possible
 from hw5hpc.report.ends import ENDS, level
 from hw5hpc.report.figures import NothingToDraw
+from hw5hpc.report.numbers import power
 from hw5hpc.report.tables import Setting, Tables
 
 TIME = "train_seconds"
@@ -22,6 +23,8 @@ TIME = "train_seconds"
 ROOM = 60
 # Seeds of one setting: so many stand side by side, each this far from the last; up to FEW are big.
 SLOTS, SLOT, FEW = 10, 0.045, 12
+# The slots that a point and the number of seeds it stands for take.
+COUNTED = 4
 
 
 def need(frame: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -37,7 +40,7 @@ def lines(figure: Figure, axes: Sequence[Axes], tables: Tables, columns: Sequenc
     x = looks.axis(tables.curves)
     for one, column in zip(axes, columns, strict=True):
         curves(one, tables, column, x)
-    style.legend(figure, axes[0])
+    lettering.legend(figure, axes[0])
 
 
 def curves(axes: Axes, tables: Tables, column: str, x: str = "epoch") -> None:
@@ -53,7 +56,7 @@ def curves(axes: Axes, tables: Tables, column: str, x: str = "epoch") -> None:
             read = looks.held(rows, x, column, set(tables.finished(setting)["run"]))
         points = statistics.along(read, x, column, within)
         name = style.legend_name(tables, setting, [found.n for _, found in points])
-        _line(axes, points, look, name)
+        _line(axes, points, look, name, bands=len(tables.compared) <= style.MANY)
         bare = [at for at, found in points if found.n > 1 and not found.has_interval]
         if bare:
             # Times are each run's own, so there the points stand at no common ones.
@@ -63,7 +66,10 @@ def curves(axes: Axes, tables: Tables, column: str, x: str = "epoch") -> None:
     style.factors(axes, tables)
     style.tidy(axes, x, column)
     if x != TIME:
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+        if tables.curves[x].nunique() == 1:
+            # Around a single place the ticks would be fractions of an epoch.
+            axes.set_xlim(tables.curves[x].iloc[0] - 1, tables.curves[x].iloc[0] + 1)
     if "loss" in column:
         _widen(axes, tables.curves[column])
 
@@ -81,13 +87,14 @@ def _line(
     points: Sequence[tuple[float, statistics.Estimate]],
     look: style.Look,
     name: str,
+    bands: bool,
 ) -> None:
     xs = [at for at, _ in points]
     marker = look.marker if len(points) <= 12 else ""
     means = [found.mean for _, found in points]
     axes.plot(xs, means, look.line, color=look.colour, marker=marker, markersize=4, label=name)
     low, high = [found.low for _, found in points], [found.high for _, found in points]
-    if np.isfinite(low).any():
+    if bands and np.isfinite(low).any():
         axes.fill_between(xs, low, high, color=look.colour, alpha=0.18, linewidth=0)
 
 
@@ -130,7 +137,7 @@ def spots(
     style.factors(axes, tables)
     style.tidy(axes, ",\n".join(map(label, keys)) or "all runs", column)
     _ticks(axes, tables)
-    axes.margins(x=0.12 if len(values) < 12 else 0.03)
+    axes.margins(x=0.12 if len(values) < style.MANY else 0.03)
 
 
 def _seeds(
@@ -138,7 +145,7 @@ def _seeds(
 ) -> None:
     """Draw each value once, side by side where they would cover each other, left of `right`."""
     places = beside([value for value in values if np.isfinite(value)], step)
-    small = len(places) > FEW
+    small = len(values) > FEW
     axes.plot([right - SLOT * place for place, _, _ in places], [at for _, at, _ in places],
               look.marker if not small else "o", color=look.colour, alpha=0.6 if small else 0.35,
               markersize=2.2 if small else 5, markeredgewidth=0)  # fmt: skip
@@ -152,8 +159,8 @@ def _seeds(
 def beside(values: Sequence[float], step: float) -> list[tuple[int, float, int]]:
     """Return (slot, value, count) of points that do not cover each other.
 
-    Values closer than `step` take slots 0, 1, … side by side; more equal values than there are
-    slots are one point that stands for `count` of them.
+    Values closer than `step` take slots 0, 1, … side by side. More equal values than there are
+    slots are one point, beside the others, that stands for `count` of them.
     """
     rows: dict[int, list[float]] = {}
     for value in sorted(values):
@@ -161,18 +168,22 @@ def beside(values: Sequence[float], step: float) -> list[tuple[int, float, int]]
     found: list[tuple[int, float, int]] = []
     for row in rows.values():
         counts = Counter(row)
-        if len(row) > SLOTS and len(counts) < len(row):
-            found += [(slot, at, count) for slot, (at, count) in enumerate(counts.items())]
-        else:
-            found += [(slot % SLOTS, at, 1) for slot, at in enumerate(row)]
+        single = [at for at in row if counts[at] <= SLOTS]
+        found += [(slot % SLOTS, at, 1) for slot, at in enumerate(single)]
+        many = [(at, count) for at, count in counts.items() if count > SLOTS]
+        free = min(len(single), SLOTS)
+        found += [(free + COUNTED * i, at, count) for i, (at, count) in enumerate(many)]
     return found
 
 
 def _ticks(axes: Axes, tables: Tables) -> None:
     words = [", ".join(map(_short, setting)) for setting in style.shown(tables)]
     axes.set_xticks(range(len(words)), words)
-    if len(words) > 12:
+    if len(words) > style.MANY:
         axes.tick_params("x", rotation=90, labelsize=7)
+        spec, figure = axes.get_subplotspec(), axes.get_figure(root=True)
+        assert spec is not None and figure is not None
+        lettering.thin(axes, 0.7 * figure.get_figwidth() / spec.get_gridspec().ncols)
     elif len(tables.settings) > 1:
         for tick in axes.get_xticklabels():
             tick.set(rotation=30, ha="right", rotation_mode="anchor")
@@ -181,7 +192,7 @@ def _ticks(axes: Axes, tables: Tables) -> None:
 def _short(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return power(value) if isinstance(value, float) else str(value)
 
 
 def final(tables: Tables, column: str) -> dict[Setting, list[float]]:

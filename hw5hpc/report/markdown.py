@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from hw5hpc.report.figures import FIGURES
-from hw5hpc.report.summary import Summary, common, headline, means_table, missing_groups
+from hw5hpc.report.headline import headline
+from hw5hpc.report.summary import Summary, common, means_table, missing_groups
 
 # What would start a link, code, emphasis, or a table's cell; an underscore inside a word does not.
 _MARKS = re.compile(r"[\\`*\[\]|~!#]|(?<!\w)_|_(?!\w)")

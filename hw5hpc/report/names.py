@@ -5,6 +5,7 @@ from typing import Any
 
 from hw5hpc.data.sets import DATA_SETS
 from hw5hpc.report.columns import label
+from hw5hpc.report.numbers import power
 from hw5hpc.report.tables import Setting, Tables
 
 # A longer name of a class would leave no room for what it names, in letters.
@@ -17,11 +18,13 @@ def value_name(key: str, value: Any) -> str:
     """Return one setting's value in words."""
     if key == "gan.unroll_steps":
         return f"{value} unrolled step{'' if value == 1 else 's'}"
+    if key == "gan.objective":
+        return f"{str(value).replace('_', '-')} objective"
     if key == "model.batch_norm":
         return "with batch norm" if value else "without batch norm"
     if key == "model.batch_norm_placement":
         return f"batch norm {str(value).replace('_relu', ' ReLU')}"
-    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    text = power(value) if isinstance(value, float) else str(value)
     return f"{label(key)} {text}"
 
 
@@ -37,6 +40,12 @@ def setting_name(tables: Tables, setting: Setting) -> str:
     """Return a setting in words."""
     pairs = zip(tables.settings, setting, strict=True)
     return ", ".join(value_name(key, value) for key, value in pairs) or "all runs"
+
+
+def difference_name(tables: Tables, base: Setting, setting: Setting) -> str:
+    """Return in words what of a setting differs from another one."""
+    pairs = zip(tables.settings, setting, base, strict=True)
+    return ", ".join(value_name(key, value) for key, value, other in pairs if value != other)
 
 
 def seeds(lowest: int, highest: int) -> str:

@@ -15,13 +15,12 @@ from markupsafe import Markup
 from hw5hpc.report import origin, svg
 from hw5hpc.report.claims.verdict import FAILS, HOLDS, Verdict
 from hw5hpc.report.figures import FIGURES
+from hw5hpc.report.headline import headline, key_figure
 from hw5hpc.report.render import Drawn
 from hw5hpc.report.summary import (
     Missing,
     Summary,
     common,
-    headline,
-    key_figure,
     means_table,
     missing_groups,
     number,
@@ -138,7 +137,7 @@ def _contents(summary: Summary, missing: Sequence[object]) -> dict[str, str]:
         "claims": ("Claims", [one for one in summary.verdicts if not one.original]),
         "originals": ("The original", [one for one in summary.verdicts if one.original]),
         "results": ("Means by setting", True),
-        "figures": ("Figures", summary.figures),
+        "figures": ("Figures", set(summary.figures) - {key_figure(summary)}),
         "missing": ("Missing", missing),
         "common": ("Common to all runs", True),
         "runs": ("Runs", True),

@@ -79,9 +79,8 @@ def _finally(outputs: Outputs, sweep: SweepFolder, words: Words, report: bool) -
         yield send_summary(sweep, made, words.tags, where)
     if report:
         try:
-            yield Sent(
-                f"{sweep.name} (report)", rows=1, url=workspace.save(made, sweep.name, where)
-            )
+            saved = workspace.save(made, sweep.name, where)
+            yield Sent(f"{sweep.name} (report)", note=f"saved as {saved}")
         except Exception as error:
             yield Sent(f"{sweep.name} (report)", problem=one_line(error))
 
@@ -125,7 +124,8 @@ def _pictured(tables: Tables) -> list[str]:
 
 def told(sent: Sent) -> str:
     """Return a line about a run, '' when there is no news."""
-    parts = [f"{sent.rows} rows sent" if sent.rows else "", sent.note]
+    rows = f"{sent.rows} row{'s' * (sent.rows != 1)} sent" if sent.rows else ""
+    parts = [rows, sent.note]
     parts.append(f"NOT SENT: {sent.problem}" if sent.problem else "")
     words = "; ".join(part for part in parts if part)
     address = f" {sent.url}" if sent.rows and sent.url else ""

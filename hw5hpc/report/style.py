@@ -1,7 +1,6 @@
 """One look for all figures: colours, axis labels, legends and titles."""
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from hw5hpc.report import names
+from hw5hpc.report import lettering, names
 from hw5hpc.report.columns import label
+from hw5hpc.report.numbers import ten_to
 from hw5hpc.report.tables import Setting, Tables
 
 # Okabe and Ito's colour-blind-safe palette; its yellow is left out, it fades on white.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+# Of more settings the bands would hide the lines, and names below an axis stand upright.
+MANY = 12
 LINES = ("-", "--", "-.", ":")
 GREY = "#666666"
 # So many settings can be followed in one picture, and a page holds them; tables hold all.
@@ -138,19 +138,7 @@ def _power(value: float) -> str:
     exponent = round(math.log10(abs(value))) if value else 0
     if not value or not math.isclose(abs(value), 10.0**exponent) or exponent in (0, 1):
         return f"{value:.3g}"
-    return ("−" if value < 0 else "") + "10" + str(exponent).translate(_SUPERSCRIPT)
-
-
-def row_label(axes: Axes, words: str, height: float) -> None:
-    """Name a row of pictures `height` inches high, in as many lines as that takes."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    axes.set_ylabel(wrapped(figure, words, 9, height), fontsize=9)
-
-
-def wrapped(figure: Figure, words: str, size: float, width: float) -> str:
-    """Return the words in lines of at most `width` inches."""
-    return "\n".join(_wrap(figure, words, size, width))
+    return ("−" if value < 0 else "") + ten_to(exponent)
 
 
 def factors(axes: Axes, tables: Tables) -> None:
@@ -172,69 +160,30 @@ def factors(axes: Axes, tables: Tables) -> None:
             axes.plot([], [], line, marker=marker, color=GREY, label=words)
 
 
-def legend(figure: Figure, axes: Axes) -> None:
-    """Put one legend below all axes, so that it never covers data."""
-    handles, words = axes.get_legend_handles_labels()
-    # A handle and the gaps beside it take five letters' heights.
-    widest = max((_points(figure, word, 8) for word in words), default=1.0) + 5 * 8
-    room = 0.97 * 72 * figure.get_figwidth()
-    columns = max(1, min(int(room / widest), 4, -(-len(words) // 2)))
-    size = 8 * min(1.0, room / widest)
-    figure.legend(
-        handles, words, loc="outside lower center", ncols=columns, fontsize=size, frameon=False
-    )
-
-
 def finish(
-    figure: Figure, tables: Tables, title: str, per_seed: bool = True, shown: int | None = None
+    figure: Figure,
+    tables: Tables,
+    title: str,
+    per_seed: bool = True,
+    shown: int | None = None,
+    bands: bool = False,
 ) -> Figure:
     """Add the title, with the data set and the length, and the notes that a reader must not miss.
 
     `per_seed` is whether what is drawn stands for several seeds, where there are several; `shown`
-    how many of the settings are drawn, where that may be fewer than there are. The notes are the
-    figure's label too, for a page that has a heading of its own.
+    how many of the settings are drawn, where that may be fewer than there are; `bands` whether its
+    lines have bands where they are few. The notes are the figure's label too, for a page that has
+    a heading of its own.
     """
     some = shown is not None and shown < len(tables.compared)
     chosen = [f"{shown} of {len(tables.compared):,} settings shown"] if some else []
+    if bands and len(tables.compared) > MANY:
+        chosen.append(f"no bands, as more than {MANY} settings would hide each other")
     figure.set_label("; ".join([*chosen, *_notes(tables, per_seed)]))
     parts = [part for part in (title, _data(tables), _length(tables)) if part]
-    head(figure, parts, figure.get_label())
+    lettering.head(figure, parts, figure.get_label())
+    lettering.break_names(figure)
     return figure
-
-
-def head(figure: Figure, parts: list[str], notes: object) -> None:
-    """Write the title's parts in one line if they fit, else one a line, and the notes below."""
-    joined = " · ".join(parts)
-    lines = [*([joined] if _fits(figure, joined, 12) else parts), *([str(notes)] if notes else [])]
-    size = 12 if all(_fits(figure, line, 12) for line in lines) else 10
-    wrapped = [part for line in lines for part in _wrap(figure, line, size)]
-    figure.suptitle("\n".join(wrapped), fontsize=size)
-
-
-def _points(figure: Figure, text: str, size: float) -> float:
-    """Return a line's width in points (1/72 inch)."""
-    canvas = figure.canvas
-    assert isinstance(canvas, FigureCanvasAgg)
-    font = FontProperties(size=size)
-    width, _, _ = canvas.get_renderer().get_text_width_height_descent(text, font, ismath=False)
-    return float(width) * 72 / figure.dpi
-
-
-def _fits(figure: Figure, text: str, size: float) -> bool:
-    return _points(figure, text, size) < 0.97 * 72 * figure.get_figwidth()
-
-
-def _wrap(figure: Figure, text: str, size: float, width: float | None = None) -> list[str]:
-    room = 72 * (0.97 * figure.get_figwidth() if width is None else width)
-    if not text:
-        return []
-    letters = len(text)
-    while (
-        _points(figure, max(lines := textwrap.wrap(text, letters), key=len), size) > room
-        and letters > 1
-    ):
-        letters -= 1
-    return lines
 
 
 def _data(tables: Tables) -> str:
@@ -271,4 +220,9 @@ def _notes(tables: Tables, per_seed: bool) -> list[str]:
     counts = tables.sizes.values()
     if max(counts, default=0) == 1:
         return [*notes, "single seed: no interval"]
-    return [*notes, names.seeds(min(counts), max(counts))] if crowded(tables) else notes
+    if not crowded(tables):
+        return notes
+    # Where legends have no room for it; a run that failed is behind no mean.
+    whole = [len(tables.finished(one)) for one in tables.compared]
+    said = f"{names.seeds(min(whole), max(whole))} of a setting finished"
+    return [*notes, said] if max(whole) else notes

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from hw5hpc.report.claims import Verdict, judge
-from hw5hpc.report.claims.verdict import FAILS, HOLDS, OPEN
 from hw5hpc.report.columns import label, possible
 from hw5hpc.report.ends import ENDS, level
-from hw5hpc.report.figures import FIGURES, KEY
+from hw5hpc.report.figures import FIGURES
 from hw5hpc.report.names import setting_name
+from hw5hpc.report.numbers import figures, interval
 from hw5hpc.report.statistics import estimate
 from hw5hpc.report.tables import Tables, settings_of
 
@@ -47,45 +47,6 @@ def summarise(tables: Tables, figures: Sequence[str], undrawn: Sequence[str]) ->
     """Return what there is to say; `undrawn` holds a sentence for each figure left out."""
     missing = (*missing_runs(tables), *mixed_data(tables), *fewer_seeds(tables), *undrawn)
     return Summary(tables, tuple(figures), missing, tuple(judge(tables)), tuple(undrawn))
-
-
-def headline(summary: Summary) -> str:
-    """Return what was found in one sentence: the decided claim's of the largest effect, if any."""
-    order = {HOLDS: 0, FAILS: 1}
-    verdicts = sorted(summary.verdicts, key=lambda one: (order.get(one.verdict, 2), -one.effect))
-    told = [one.finding for one in verdicts if one.finding]
-    if told:
-        return told[0]
-    if verdicts and order.get(verdicts[0].verdict, 2) < 2:
-        return _count(verdicts)
-    return _measured(summary.tables) or (_count(verdicts) if verdicts else "Nothing measured yet.")
-
-
-def _count(verdicts: Sequence[Verdict]) -> str:
-    counts = Counter(one.verdict.partition(" (")[0] for one in verdicts)
-    words = {HOLDS: ("holds", "hold"), FAILS: ("does not hold", "do not hold")}
-    said = [f"{n} {words.get(verdict, (OPEN, OPEN))[n != 1]}" for verdict, n in counts.items()]
-    if len(verdicts) == 1:
-        return f"The one claim {said[0].removeprefix('1 ')}."
-    return f"Of {len(verdicts)} claims {', '.join(said)}."
-
-
-def _measured(tables: Tables) -> str:
-    """The headline metric of the settings with the lowest and the highest mean."""
-    name = tables.headline
-    if name not in tables.results:
-        return ""
-    means = {one: estimate(tables.finished(one)[name]) for one in tables.compared}
-    found = sorted((setting for setting in means if means[setting].n), key=lambda s: means[s].mean)
-    ends = dict.fromkeys([found[0], found[-1]]) if found else {}
-    said = [f"{means[one].mean:.3g} ({setting_name(tables, one)})" for one in ends]
-    what = label(name).partition(" (")[0]
-    return f"{what[:1].upper()}{what[1:]}: {' to '.join(said)}." if said else ""
-
-
-def key_figure(summary: Summary) -> str:
-    """Return the figure that a report opens with, '' when none of them is drawn."""
-    return next((name for name in KEY if name in summary.figures), "")
 
 
 @dataclass(frozen=True)
@@ -264,14 +225,14 @@ def _cell(values: "pd.Series[float]", low: float, high: float) -> str:
         return "—"
     of = f" (n = {found.n})" if found.n < len(values) else ""
     if not found.has_interval:
-        return " and ".join(f"{value:.4g}" for value in values.dropna()) + of
+        return " and ".join(figures(value) for value in values.dropna()) + of
     if found.half > 0 and (found.low <= low or found.high >= high):
-        return f"{found.mean:.4g} [{found.low:.4g}, {found.high:.4g}]{of}"
-    return f"{found.mean:.4g} ± {found.half:.2g}{of}"
+        return f"{interval(found)}{of}"
+    return f"{figures(found.mean)} ± {figures(found.half, 2)}{of}"
 
 
 def number(value: object) -> str:
     """Return a table cell's text."""
     if value is None or value != value:
         return "—"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return figures(value) if isinstance(value, float) else str(value)

@@ -20,6 +20,10 @@ _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _FONT_FAMILY = re.compile(r"\s*font-family:[^;]*;?|\s*font:\s*")
 _REFERENCE = re.compile(r"#([\w-]+)")
+_SCALE = re.compile(r"matrix\((-?[\d.]+)")
+# The points (1/72 inch) that a pixel of a picture must be wide to be drawn with sharp edges: of
+# smaller ones a screen would leave out some, and thin lines with them.
+SHARP = 1.0
 _INK = "#000000"
 # White cells of a table, and what stands on a picture, look the same on every page.
 _FIXED = {"#ffffff", "#111111"}
@@ -77,12 +81,14 @@ def _hoist(image: ElementTree.Element, images: dict[str, str]) -> None:
     data = base64.b64encode(_smaller(content)).decode()
     images[name] = (
         f'<image id="{name}" width="{size["width"]}" height="{size["height"]}" '
-        f'preserveAspectRatio="none" style="image-rendering:pixelated" '
+        f'preserveAspectRatio="none" '
         f'href="data:image/png;base64,{data}"/>'
     )
     image.tag = f"{_SVG}use"
     image.attrib.pop("id", None)
-    image.attrib.pop("style", None)
+    scale = _SCALE.match(image.get("transform", ""))
+    sharp = scale is not None and abs(float(scale[1])) >= SHARP
+    image.set("style", f"image-rendering:{'pixelated' if sharp else 'auto'}")
     image.set(_LINK, f"#{name}")
 
 

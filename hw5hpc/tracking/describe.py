@@ -1,13 +1,13 @@
 """What W&B is told of a run besides its rows: name, group, tags, config."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
 
 from hw5hpc.store import Outputs, RunFolder, SweepFolder
-from hw5hpc.tracking.words import CHOSEN, Words, parse
+from hw5hpc.tracking.words import CHOSEN, SAID, Words, parse
 
 # Keys whose symbol everybody in the field knows; the others go by their last part.
 SYMBOLS = {"gan.unroll_steps": "K"}
@@ -92,8 +92,10 @@ def words_of(sweep: SweepFolder) -> Words:
         UserError: what was recorded cannot be read.
     """
     block = sweep.load().get("wandb") or {}
-    said = {key: value for key, value in block.items() if key != CHOSEN}
-    return parse(said, f"{sweep.sweep_path}: wandb")
+    said = {key: value for key, value in block.items() if key not in (CHOSEN, SAID)}
+    where = f"{sweep.sweep_path}: wandb"
+    who = f"{block[SAID]} at submission" if block.get(SAID) else where
+    return replace(parse(said, where), said_by=who)
 
 
 def mode_at_submission(sweep: SweepFolder) -> str:

@@ -107,7 +107,7 @@ def export(run: RunFolder, sweep: SweepFolder, words: Words, where: Place) -> Se
             session.close(found.state)
     except Exception as error:
         return Sent(run.id, problem=one_line(error))
-    return Sent(run.id, count)
+    return Sent(run.id, note=f"{count} rows written to {run.path / 'wandb'}")
 
 
 def one_line(error: Exception) -> str:

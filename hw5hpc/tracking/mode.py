@@ -11,18 +11,18 @@ from wandb.errors import AuthenticationError
 from wandb.sdk.lib import wbauth
 
 from hw5hpc.errors import UserError
-from hw5hpc.tracking.words import CHOSEN, Words, careful, spelling
+from hw5hpc.tracking.words import CHOSEN, SAID, Words, careful, spelling
 
 KEY_HELP = "no API key (wandb login, or WANDB_API_KEY)"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The mode and the reason in words; `said` is true when somebody asked for it."""
+    """The mode and the reason in words; `said` is who asked for it, '' when nobody did."""
 
     mode: str
     reason: str
-    said: bool = False
+    said: str = ""
 
     def __str__(self) -> str:
         return f"{self.mode} ({self.reason})"
@@ -47,7 +47,8 @@ def at_submission(words: Words) -> dict[str, Any]:
         UserError: a mode that W&B does not know, wherever it was said.
     """
     found = choose(words)
-    return words.block() | ({"mode": found.mode} if found.said else {}) | {CHOSEN: str(found)}
+    said = {"mode": found.mode, SAID: found.said} if found.said else {}
+    return words.block() | said | {CHOSEN: str(found)}
 
 
 def choose(words: Words) -> Choice:
@@ -57,15 +58,17 @@ def choose(words: Words) -> Choice:
         UserError: a mode that W&B does not know, wherever it was said.
     """
     settings = own_settings()
-    asked = [*_said(settings), *([(words.mode, "the block or key 'wandb'")] if words.mode else [])]
+    asked = [*_said(settings), *([(words.mode, words.said_by)] if words.mode else [])]
     told = careful(*(word for word, _ in asked))
     if told in ("offline", "disabled"):
-        return Choice(told, next(who for word, who in asked if word == told), said=True)
+        who = next(who for word, who in asked if word == told)
+        return Choice(told, who, said=who)
     missing = _missing(settings)
     if missing and told is None:
         return Choice("offline", missing)
     reason = f"said by {asked[0][1]}" if asked else f"a key for {settings.base_url}"
-    return Choice("online", f"{reason}, but {missing}" if missing else reason, said=bool(asked))
+    said = asked[0][1] if asked else ""
+    return Choice("online", f"{reason}, but {missing}" if missing else reason, said=said)
 
 
 def own_settings() -> wandb.Settings:

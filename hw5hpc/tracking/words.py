@@ -1,15 +1,15 @@
 """What a profile and a sweep file say of W&B: the key and the block `wandb`."""
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hw5hpc.errors import UserError, brief, nearest, unknown
 
 PROJECT = "hw5hpc"
-# Where a recorded sweep keeps the mode that its plan showed, in words.
-CHOSEN = "chosen"
+# Where a recorded sweep keeps the mode that its plan showed, in words, and who asked for it.
+CHOSEN, SAID = "chosen", "said_by"
+KEYS = ("entity", "project", "tags", "mode")
 # W&B's own spellings, and what each means here.
 MODES = {
     "online": "online",
@@ -23,16 +23,20 @@ MODES = {
 
 @dataclass(frozen=True)
 class Words:
-    """Where the mirror goes; None leaves it to W&B's own settings."""
+    """Where the mirror goes; None leaves it to W&B's own settings.
+
+    `said_by` is where the mode was said.
+    """
 
     entity: str | None = None
     project: str | None = None
     tags: tuple[str, ...] = ()
     mode: str | None = None
+    said_by: str = field(default="the block or key 'wandb'", compare=False)
 
     def block(self) -> dict[str, Any]:
         """Return the words as a block that `parse` reads."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if value}
+        return {key: getattr(self, key) for key in KEYS if getattr(self, key)}
 
 
 def merge(profile: Mapping[str, Any], sweep: Mapping[str, Any], where: tuple[str, str]) -> Words:
@@ -42,11 +46,13 @@ def merge(profile: Mapping[str, Any], sweep: Mapping[str, Any], where: tuple[str
         UserError: one line with the file, the key, what is wrong and what is allowed.
     """
     low, high = parse(profile, where[0]), parse(sweep, where[1])
+    mode = careful(low.mode, high.mode)
     return Words(
         entity=high.entity or low.entity,
         project=high.project or low.project,
         tags=tuple(dict.fromkeys((*low.tags, *high.tags))),
-        mode=careful(low.mode, high.mode),
+        mode=mode,
+        said_by=high.said_by if high.mode == mode else low.said_by,
     )
 
 
@@ -64,16 +70,15 @@ def parse(block: Mapping[str, Any], where: str) -> Words:
     Raises:
         UserError: an unknown key or mode, or a value of the wrong type.
     """
-    allowed = [field.name for field in dataclasses.fields(Words)]
     for key, value in block.items():
-        if key not in allowed:
-            hint = f"allowed: {', '.join(allowed)}.{nearest(str(key), allowed)}"
+        if key not in KEYS:
+            hint = f"allowed: {', '.join(KEYS)}.{nearest(str(key), KEYS)}"
             raise UserError(f"{where}: unknown key {brief(key)}; {hint}")
         _check(key, value, where)
     values = {key: value for key, value in block.items() if value is not None}
     if "mode" in values:
         values["mode"] = spelling(values["mode"], f"{where}: key 'mode'")
-    return Words(**{**values, "tags": tuple(values.get("tags", ()))})
+    return Words(**{**values, "tags": tuple(values.get("tags", ())), "said_by": where})
 
 
 def _check(key: str, value: Any, where: str) -> None:

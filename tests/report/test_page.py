@@ -216,6 +216,19 @@ def test_the_page_is_one_small_file(pages: Any, count: int, most: int) -> None:
     assert "no &lt;b&gt;memory&lt;/b&gt;" in text
 
 
+def test_numbers_stand_below_their_heads(chromium: Any, pages: Any) -> None:
+    """Those that are absent too."""
+    show(chromium, pages(20), 1280)
+    sides = chromium.execute_script(
+        "const rows = Array.from(document.querySelector('table.sortable').rows);"
+        "const at = Array.from(rows[0].cells).findIndex(c => c.textContent == 'classes_covered');"
+        "return rows.map(row => [row.cells[at].textContent.includes('—'),"
+        " getComputedStyle(row.cells[at]).textAlign]);"
+    )
+    assert any(absent for absent, _ in sides)
+    assert {side for _, side in sides} == {"right"}
+
+
 def test_paper_holds_whole_rows(chromium: Any, pages: Any) -> None:
     show(chromium, pages(20), 1280, dark=True)
     open_all(chromium)
@@ -225,11 +238,22 @@ def test_paper_holds_whole_rows(chromium: Any, pages: Any) -> None:
     if KEPT:
         (Path(KEPT) / "print.pdf").write_bytes(paper)
     chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
-    # What an A4 page holds between its margins, upright, and across for the table of runs.
+    # What an A4 page holds between its margins, upright and across.
+    upright, across = ".scroll:not(.landscape *)", ".landscape .scroll"
     over = {kind: beyond(chromium, kind, width)
-            for kind, width in ((".scroll:not(.runs)", 690), (".runs", 1040))}  # fmt: skip
+            for kind, width in ((upright, 690), (across, 1040))}  # fmt: skip
+    broken = chromium.execute_script(
+        "return Array.from(document.querySelectorAll('.means td, .runs td'))"
+        ".filter(cell => /^[\\d.]+$/.test(cell.textContent))"
+        ".filter(cell => { const range = document.createRange(); range.selectNodeContents(cell);"
+        " return range.getClientRects().length > 1; }).map(cell => cell.textContent)"
+    )
+    page_of = "return getComputedStyle(document.querySelector('#runs').parentElement).page"
+    heading = chromium.execute_script(page_of)
     chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
-    assert over == {".scroll:not(.runs)": 0, ".runs": 0}
+    assert over == {upright: 0, across: 0}
+    assert broken == [], "a number in two lines is another number"
+    assert heading == "across", "the heading stands on the page of its table"
 
 
 def beyond(driver: Any, boxes: str, width: int) -> int:

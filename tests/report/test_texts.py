@@ -128,6 +128,17 @@ def test_a_figure_and_a_page_tell_what_made_them(fake: Any, name: str) -> None:
     assert [len(group.runs) for group in groups] == [3, 1]
 
 
+@pytest.mark.parametrize("named", ["name", "folder", "file inside"])
+def test_a_sweep_whose_name_holds_a_dot_is_no_file(fake: Any, named: str) -> None:
+    made = fake("unroll_depth", grid=SMALL, report=["losses"])
+    aggregate(made.outputs, made.folder)
+    dotted = made.outputs.sweep("unroll_depth-lr=0.001")
+    made.folder.path.rename(dotted.path)
+    word = {"name": dotted.name, "folder": dotted.path, "file inside": dotted.report / "index.html"}
+    done = run(["jobs/why.py", str(word[named]), "--out", str(made.outputs.root)])
+    assert (done.returncode, b"page of sweep unroll_depth" in done.stdout) == (0, True), done.stderr
+
+
 def test_a_file_without_a_record_is_a_line_and_status_2(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"\x89PNG")
     for path in (tmp_path / "x.png", tmp_path / "none.png", tmp_path):

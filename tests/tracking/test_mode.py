@@ -10,8 +10,10 @@ from wandb.sdk.lib import wbauth
 from wandb_server import WandbServer
 
 from hw5hpc.errors import UserError
+from hw5hpc.store import SweepFolder
+from hw5hpc.tracking.describe import words_of
 from hw5hpc.tracking.mode import at_submission, choose, mode
-from hw5hpc.tracking.words import CHOSEN, Words, merge, parse
+from hw5hpc.tracking.words import CHOSEN, SAID, Words, merge, parse
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -137,7 +139,24 @@ def test_what_was_said_at_submission_goes_along(
     assert "mode" not in at_submission(Words())
     monkeypatch.setenv("WANDB_MODE", "dryrun")
     block = at_submission(Words(project="p"))
-    assert block == {"project": "p", "mode": "offline", CHOSEN: "offline (WANDB_MODE)"}
+    assert block == {
+        "project": "p", "mode": "offline", SAID: "WANDB_MODE", CHOSEN: "offline (WANDB_MODE)",
+    }  # fmt: skip
+
+
+def test_the_reason_says_where_the_mode_was_said(
+    server: WandbServer, sweep: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep's file, the profile, or who submitted: the block that is recorded said nothing."""
+    places = ("the profile's key 'wandb'", "x.yaml: wandb")
+    assert choose(merge({"mode": "offline"}, {"mode": "online"}, places)).reason == places[0]
+    assert choose(merge({"mode": "online"}, {"mode": "dryrun"}, places)).reason == places[1]
+    assert choose(merge({}, {"mode": "online"}, places)).reason == f"said by {places[1]}"
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    block = at_submission(Words(project="p"))
+    sweep.save({**sweep.load(), "wandb": block}, sweep.points())
+    monkeypatch.delenv("WANDB_MODE")
+    assert str(choose(words_of(sweep))) == "offline (WANDB_MODE at submission)"
 
 
 def test_the_sweeps_words_go_over_the_profiles() -> None:

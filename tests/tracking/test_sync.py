@@ -282,6 +282,7 @@ def test_the_command_sends_a_sweep_with_its_summary(
     done = command(SWEEP, "--out", outputs.root)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("4 rows sent") == 2
+    assert "(summary): 1 row sent" in done.stdout
     assert KEY not in done.stdout + done.stderr
     jobs = {run.facts["jobType"]: run for run in server.runs.values()}
     summary = jobs["report"]
@@ -298,7 +299,11 @@ def test_the_command_sends_a_sweep_with_its_summary(
     again = command(SWEEP, "--out", outputs.root)
     assert again.returncode == 0
     assert "sent" not in again.stdout.lower()
+    assert again.stdout == f"{SWEEP}: W&B has everything\n"
     assert len(summary.arrived) == 1
+    written = command(SWEEP, "--out", outputs.root, "--offline")
+    assert "sent" not in written.stdout, "nothing was"
+    assert written.stdout.count("4 rows written to ") == 2
 
 
 def test_watching_ends_when_every_run_has_ended(

@@ -18,6 +18,7 @@ from hw5hpc.report.claims.verdict import (
     too_few,
 )
 from hw5hpc.report.names import value_name
+from hw5hpc.report.numbers import figures, interval
 from hw5hpc.report.statistics import (
     ANYWHERE,
     FEWEST,
@@ -137,23 +138,26 @@ def seeds_at_this_spread(mean: float, deviation: float) -> str:
 def told(values: "pd.Series[float]", within: Range = ANYWHERE) -> str:
     """Return mean, interval and n in words; values too few for an interval stand themselves."""
     found = estimate(values, within)
+    if found.n == 0:
+        return "none (n = 0)"
     if found.has_interval and found.half == 0:
-        return f"{found.mean:.4g} in each (n = {found.n})"
+        return f"{figures(found.mean)} in each (n = {found.n})"
     if found.has_interval:
-        return f"{found.mean:.4g} [{found.low:.4g}, {found.high:.4g}] (n = {found.n})"
+        return f"{interval(found)} (n = {found.n})"
     if found.n > 1:
-        return f"{' and '.join(f'{value:.4g}' for value in values)} (n = {found.n})"
-    return f"{found.mean:.4g} (n = {found.n})"
+        return f"{' and '.join(map(figures, values))} (n = {found.n})"
+    return f"{figures(found.mean)} (n = {found.n})"
 
 
 def _told(difference: _Difference, more: str, less: str) -> str:
     found = difference.found
     how = "difference by seed" if difference.paired else "difference"
     likely = statistics.probability_of_improvement(difference.more, difference.less)
-    interval = f"[{found.low:.4g}, {found.high:.4g}]"
+    said = interval(found)
     if difference.deviation == 0 and found.mean:
-        interval = f"without spread (by chance {difference.by_chance:.2g}, permutation test)"
-    return f"{how} {found.mean:.4g} {interval}; P({more} > {less}) = {likely:.2g}"
+        chance = f"by chance {difference.by_chance:.2g}, permutation test"
+        said = f"{figures(found.mean)} without spread ({chance})"
+    return f"{how} {said}; P({more} > {less}) = {likely:.2g}"
 
 
 @dataclass(frozen=True)

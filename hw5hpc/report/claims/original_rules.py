@@ -11,6 +11,7 @@ from hw5hpc.report.claims.compare import compare, side, told
 from hw5hpc.report.claims.verdict import FAILS, HOLDS, OPEN, Ruling, every_run, too_few
 from hw5hpc.report.columns import possible
 from hw5hpc.report.histograms import last_shares
+from hw5hpc.report.numbers import figures
 from hw5hpc.report.statistics import (
     FEWEST,
     Range,
@@ -54,7 +55,8 @@ def _inside(
     few = too_few(found.n)
     if few:
         return Ruling(few, f"{name} {told(values)}", ENOUGH)
-    numbers = f"{name} {found.mean:.4g}, one more run [{found.low:.4g}, {found.high:.4g}]"
+    ends = f"[{figures(found.low)}, {figures(found.high)}]"
+    numbers = f"{name} {figures(found.mean)}, one more run {ends}"
     numbers += f" (n = {found.n})"
     if not found.low <= number <= found.high:
         return Ruling(FAILS, numbers)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import pandas as pd
+
 from hw5hpc.report.claims import words
 from hw5hpc.report.claims.compare import side
 from hw5hpc.report.claims.verdict import Verdict, every_run, ruled
@@ -29,7 +31,11 @@ def _judged(tables: Tables, depth: int) -> Verdict:
     ruling = every_run(right, f"modes covered by each seed: {numbers}")
     count = f"{sum(right)} of {len(right)} seeds"
     vanilla = side("", tables.finished((0,)), "modes_covered").values
-    beside = f"; without unrolling {words.mean(vanilla)}" if depth and len(vanilla) else ""
+    beside = f"; without unrolling {_covered(vanilla, modes)}" if depth and len(vanilla) else ""
     finding = words.sentence(f"{named} {what} at the end in {count}{beside}") if right else ""
     short = f"With {depth} unrolled steps" if depth else "Without unrolling"
     return ruled(f"{short}, {what} at the end.", ruling, finding, float(sum(right)) if depth else 0)
+
+
+def _covered(values: "pd.Series[float]", modes: int) -> str:
+    return f"{words.mean(values)} of {modes} {words.over_seeds(values)}"

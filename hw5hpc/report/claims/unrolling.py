@@ -138,9 +138,9 @@ def _judged(tables: Tables, measure: Measure, pair: Pair, look: Look) -> Verdict
     if unrolled.values.empty or vanilla.values.empty:
         return ruled(words.sentence(named), ruling)
     said = _said(measure, pair.value, (unrolled, vanilla), tables.classes)
-    place = f" ({pair.rest})" if pair.rest else ""
+    place = f"with {pair.rest}, " if pair.rest else ""
     doubt = "" if ruling.decided else f": {words.DOUBT}"
-    finding = words.sentence(f"{look.when}{said}{place}{doubt}")
+    finding = words.sentence(f"{place}{look.when}{said}{doubt}")
     # Coverage at the end is the headline; of several depths the one that it says most of.
     told = measure is CLASSES and not look.when
     effect = unrolled.values.mean() - vanilla.values.mean() if told else 0.0

@@ -53,10 +53,7 @@ _BAND = (
     "Lines are means over seeds, bands their 95 % t-intervals; "
     "below three seeds the seeds themselves are points."
 )
-_ENDS = (
-    "Dotted lines are the ends of the scale under the same classifier: real images and uniform "
-    "noise."
-)
+_ENDS = "Dotted lines are real images and uniform noise under the same classifier."
 
 _SEEDS = "Faint points are single seeds; ×n stands for n of them in one place."
 
@@ -95,7 +92,8 @@ FIGURES: dict[str, FigureEntry] = {
     ),
     "mode_coverage": FigureEntry(
         "Coverage of the classes after the last epoch",
-        f"Means over seeds with 95 % t-intervals. {_SEEDS} {_ENDS}",
+        "At the line of real images all classes are covered evenly. Means with 95 % t-intervals. "
+        f"{_SEEDS} {_ENDS}",
         "after_last_epoch",
         ("classes_covered", "entropy", "total_variation"),
         shows=("collapse", "more classes", "lower total variation"),
@@ -103,7 +101,7 @@ FIGURES: dict[str, FigureEntry] = {
     "fidelity": FigureEntry(
         "Fidelity of the samples after the last epoch",
         "How close the samples come to real test images, by measures that a classifier's labels "
-        f"alone cannot fool: means over seeds with 95 % t-intervals. {_SEEDS} {_ENDS}",
+        f"alone cannot fool: means with 95 % t-intervals. {_SEEDS} {_ENDS}",
         "after_last_epoch",
         (
             "frechet_distance",
@@ -125,23 +123,28 @@ FIGURES: dict[str, FigureEntry] = {
     ),
     "rate_ratio": FigureEntry(
         "Coverage at the end against the ratio of the learning rates",
-        "Points are seeds, lines their means: one line a depth, against the generator's learning "
-        "rate over the discriminator's.",
+        "Where the lines part, unrolling matters. Points are seeds, lines their means: one line a "
+        "depth, against the generator's learning rate over the discriminator's.",
         "rate_ratio",
         ("optim.lr", "optim.lr_discriminator"),
     ),
     "step_cost": FigureEntry(
         "Cost of a training step",
-        f"Median over each run's epochs; mean over seeds with 95 % t-interval. {_SEEDS}",
+        "Twice as high is twice the time for the same steps. Median over each run's epochs; means "
+        f"with 95 % t-intervals. {_SEEDS}",
         "step_cost",
         ("step_ms",),
     ),
     "data_examples": FigureEntry(
-        "The data set", "Eight images of each class.", "data_examples", ("examples",), columns=0
+        "The data set",
+        "What the network learns to tell apart: eight images of each class.",
+        "data_examples",
+        ("examples",),
+        columns=0,
     ),
     "training_loss": FigureEntry(
         "Training loss along training",
-        _BAND,
+        f"A lower line fits the training images better. {_BAND}",
         "along",
         ("train_loss",),
         shows=("larger training loss",),
@@ -155,7 +158,8 @@ FIGURES: dict[str, FigureEntry] = {
     ),
     "accuracy_vs_lr": FigureEntry(
         "Final test accuracy against learning rate",
-        "Means over seeds with 95 % t-intervals; crosses at chance level are diverged runs.",
+        "The peak is the best learning rate; the wider it is, the less the choice matters. Means "
+        "over seeds with 95 % t-intervals; crosses at chance level are diverged runs.",
         "accuracy_vs_lr",
         ("optim.lr", "test_accuracy"),
     ),
@@ -174,15 +178,17 @@ FIGURES: dict[str, FigureEntry] = {
     ),
     "original_comparison": FigureEntry(
         "The original study's figures beside these",
-        "The original is one run; ours are means with 95 % t-intervals.",
+        "Where the original's number lies outside of our interval, the two differ. The original is "
+        "one run; ours are means with 95 % t-intervals.",
         "original_comparison",
         ("model.batch_norm", "train_loss", "test_accuracy"),
         columns=None,
     ),
     "softmax_error": FigureEntry(
         "Softmax error against offset",
-        "Largest absolute error against a high-precision reference; crosses at the top are runs "
-        "with NaN or infinite outputs.",
+        "A line that stays low is a softmax that the offset does not change. Largest absolute "
+        "error against a high-precision reference; crosses at the top are runs with NaN or "
+        "infinite outputs.",
         "softmax_error",
         ("softmax.offset", "softmax.dtype", "naive_error", "shifted_error"),
         shows=("overflow",),
@@ -198,7 +204,8 @@ FIGURES: dict[str, FigureEntry] = {
     ),
     "ring_modes": FigureEntry(
         "Modes covered against step",
-        _BAND,
+        f"All modes covered, with most samples of high quality and a KL near zero, is no collapse. "
+        f"{_BAND}",
         "ring_modes",
         ("modes_covered", "high_quality_share", "kl_modes"),
         shows=("modes",),

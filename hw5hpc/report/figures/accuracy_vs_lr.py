@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, names, statistics, style
+from hw5hpc.report import drawing, lettering, names, statistics, style
 from hw5hpc.report.columns import SHARE
 from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Tables, settings_of
@@ -31,7 +31,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
     axes[0, 0].axhline(chance, color=style.GREY, linestyle=":", linewidth=1, label="chance level")
     axes[0, 0].set_xscale("log")
     style.tidy(axes[0, 0], KEY, "test_accuracy")
-    style.legend(figure, axes[0, 0])
+    lettering.legend(figure, axes[0, 0])
     return style.finish(figure, tables, entry.title)
 
 

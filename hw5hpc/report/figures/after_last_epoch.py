@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, style
+from hw5hpc.report import drawing, lettering, style
 from hw5hpc.report.figures import FigureEntry
 from hw5hpc.report.tables import Tables
 
@@ -20,5 +20,5 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
         drawing.whole_range(one, tables, column)
     for spare in axes.flat[len(entry.needs) :]:
         spare.set_visible(False)
-    style.legend(figure, axes[0, -1])
+    lettering.legend(figure, axes[0, -1])
     return style.finish(figure, tables, entry.title, shown=len(style.shown(tables)))

@@ -12,4 +12,5 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
     count = len(entry.needs)
     figure, axes = style.grid(1, count, 5 if count > 1 else 7, 3.6 if count > 1 else 4)
     drawing.lines(figure, axes[0], tables, entry.needs)
-    return style.finish(figure, tables, entry.title, shown=len(style.shown(tables)))
+    shown = len(style.shown(tables))
+    return style.finish(figure, tables, entry.title, shown=shown, bands=True)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hw5hpc.report import names, style
+from hw5hpc.report import lettering, names, style
 from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Setting, Tables
 
@@ -26,7 +26,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
     for one, (setting, matrices) in zip(axes.flat, drawn.items(), strict=False):
         name = names.described(tables, setting, [len(matrices)])
         _matrix(one, tables, np.mean(matrices, axis=0))
-        one.set_title(style.wrapped(figure, name, 10, 5.2), fontsize=10)
+        one.set_title(lettering.wrapped(figure, name, 10, 5.2), fontsize=10)
     for spare in axes.flat[len(drawn) :]:
         spare.set_visible(False)
     return style.finish(

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, looks, style
+from hw5hpc.report import drawing, lettering, looks, style
 from hw5hpc.report.drawing import TIME
 from hw5hpc.report.figures import FigureEntry
 from hw5hpc.report.tables import Tables
@@ -19,8 +19,9 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
         for one, column in zip(row, columns, strict=True):
             drawing.curves(one, tables, column, x)
             drawing.whole_range(one, tables, column)
-    style.legend(figure, axes[0, 0])
-    return style.finish(figure, tables, entry.title, shown=len(style.shown(tables)))
+    lettering.legend(figure, axes[0, 0])
+    shown = len(style.shown(tables))
+    return style.finish(figure, tables, entry.title, shown=shown, bands=True)
 
 
 def _timed(tables: Tables) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, names, style
+from hw5hpc.report import drawing, lettering, names, style
 from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Setting, Tables
 
@@ -22,7 +22,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
     for cell, setting in zip(axes.flat, shown, strict=False):
         kept = tables.arrays[runs[setting]]["samples"]
         drawing.picture(cell, drawing.mosaic(kept[max(kept)], SIDE, SIDE, 255), "")
-        cell.set_title(style.wrapped(figure, names.setting_name(tables, setting), 10, 2.2),
+        cell.set_title(lettering.wrapped(figure, names.setting_name(tables, setting), 10, 2.2),
                        fontsize=10)  # fmt: skip
         cell.set_xlabel(_coverage(tables, setting), fontsize=9)
     for spare in axes.flat[len(shown) :]:

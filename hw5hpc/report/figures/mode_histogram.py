@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hw5hpc.report import names, statistics, style
+from hw5hpc.report import lettering, names, statistics, style
 from hw5hpc.report.columns import SHARE, label
 from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.histograms import Shares, last_shares
@@ -39,7 +39,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
         spare.set_visible(False)
     _ticks(axes, tables, next(iter(drawn.values())).shape[1], len(drawn))
     axes[0, 0].set_ylim(0, min(1.02, axes[0, 0].get_ylim()[1]))
-    style.legend(figure, axes[0, 0])
+    lettering.legend(figure, axes[0, 0])
     return style.finish(figure, tables, entry.title, shown=len(drawn))
 
 
@@ -49,7 +49,7 @@ def _bars(figure: Figure, axes: Axes, tables: Tables, setting: Setting, shares: 
     name = names.described(tables, setting, [len(shares)])
     means = [one.mean for one in found]
     axes.bar(range(len(found)), means, color=look.colour, alpha=0.75)
-    axes.set_title(style.wrapped(figure, name, 10, 4.9), fontsize=10)
+    axes.set_title(lettering.wrapped(figure, name, 10, 4.9), fontsize=10)
     if found[0].has_interval:
         reach = np.transpose([one.reach for one in found])
         axes.errorbar(range(len(found)), means, reach, fmt="none", ecolor="black",

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, names, statistics, style
+from hw5hpc.report import drawing, lettering, names, statistics, style
 from hw5hpc.report.columns import possible
 from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Tables
@@ -31,7 +31,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
     figure, axes = style.grid(1, len(columns), 5, 3.8)
     for one, column in zip(axes[0], columns, strict=True):
         _panel(one, tables, results.assign(ratio=ratios), column)
-    style.legend(figure, axes[0, 0])
+    lettering.legend(figure, axes[0, 0])
     return style.finish(figure, tables, entry.title)
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from hw5hpc.report import names, style
+from hw5hpc.report import lettering, names, style
 from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Arrays, Tables
 
@@ -31,7 +31,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
     for row, (setting, arrays) in enumerate(zip(settings, kept, strict=True)):
         for cell, step in zip(axes[row], shown, strict=True):
             _density(cell, arrays.get(step), limit)
-        style.row_label(axes[row, 0], names.setting_name(tables, setting), 1.55)
+        lettering.row_label(axes[row, 0], names.setting_name(tables, setting), 1.55)
     for cell, step in zip(axes[0], shown, strict=True):
         cell.set_title(f"step {step:,}", fontsize=10)
     title = f"{entry.title}, single seed"

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, style
+from hw5hpc.report import drawing, lettering, style
 from hw5hpc.report.figures import FigureEntry
 from hw5hpc.report.tables import Tables
 
@@ -17,5 +17,6 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
     axes[0, 0].axhline(
         tables.largest("ring.modes", 8), color=style.GREY, linestyle=":", label="all modes"
     )
-    style.legend(figure, axes[0, 0])
-    return style.finish(figure, tables, entry.title, shown=len(style.shown(tables)))
+    lettering.legend(figure, axes[0, 0])
+    shown = len(style.shown(tables))
+    return style.finish(figure, tables, entry.title, shown=shown, bands=True)

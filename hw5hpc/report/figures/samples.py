@@ -5,7 +5,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hw5hpc.report import drawing, names, style
+from hw5hpc.report import drawing, lettering, names, style
 from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Arrays, Tables
 
@@ -28,7 +28,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
             drawing.picture(cell, _tiles(kept[row].get(epoch)), f"epoch {epoch}\nnot reached")
         named = names.setting_name(tables, setting)
         words = f"{named} (seed {seeds[run]})" if run in seeds else named
-        style.row_label(axes[row, 0], words, 2.6)
+        lettering.row_label(axes[row, 0], words, 2.6)
     for cell, epoch in zip(axes[0], columns, strict=True):
         cell.set_title(f"after epoch {epoch}", fontsize=10)
     title = f"{entry.title}, single seed"

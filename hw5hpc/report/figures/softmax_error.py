@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hw5hpc.report import statistics, style
+from hw5hpc.report import lettering, statistics, style
 from hw5hpc.report.figures import FigureEntry, NothingToDraw
 from hw5hpc.report.tables import Tables
 
@@ -28,7 +28,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
             _kind(one, results[results[KIND] == kind], column, str(kind), look, floor)
         _axes(one, results, column, method, floor)
     axes[0, 0].plot([], [], "x", color="black", label="NaN or infinite output")
-    style.legend(figure, axes[0, 0])
+    lettering.legend(figure, axes[0, 0])
     return style.finish(figure, tables, entry.title)
 
 

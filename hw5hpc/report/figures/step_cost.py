@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from hw5hpc.report import drawing, style
+from hw5hpc.report import drawing, lettering, style
 from hw5hpc.report.figures import FigureEntry
 from hw5hpc.report.tables import Tables
 
@@ -20,7 +20,7 @@ def draw(tables: Tables, entry: FigureEntry) -> Figure:
     figure, axes = style.grid(1, 1, max(6, 0.6 * len(values)), 4)
     drawing.spots(axes[0, 0], tables, "step_ms", values)
     axes[0, 0].set_ylim(0, 1.1 * axes[0, 0].get_ylim()[1])
-    style.legend(figure, axes[0, 0])
+    lettering.legend(figure, axes[0, 0])
     devices = ", ".join(sorted({str(name) for name in tables.results["device"] if name}))
     title = entry.title + (f" on {devices}" if devices else "")
     return style.finish(figure, tables, title, shown=len(values))
