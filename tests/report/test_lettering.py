@@ -87,15 +87,15 @@ def test_a_single_epoch_has_no_fractions(fake: Any) -> None:
 
 
 def test_many_upright_names_are_thinned_and_many_bands_left_out(fake: Any) -> None:
-    grid = {"optim.lr": [float(f"{k}e-4") for k in range(1, 26)], "seed": [0, 1, 2]}
+    grid = {"optim.lr": [float(f"{k}e-4") for k in range(1, 17)], "seed": [0, 1, 2]}
     tables = tables_of(fake, "learning_rate", grid=grid)
     with rc.defaults():
         names = FIGURES["step_cost"].draw(tables).axes[0].get_xticklabels()
         narrow_one = FIGURES["step_cost"].draw(tables)
         narrow(narrow_one, 1)
         figure = FIGURES["test_accuracy"].draw(tables)
-    assert len(names) == 50, "wide enough for all"
-    assert 10 < len(narrow_one.axes[0].get_xticklabels()) < 50
+    assert len(names) == 32, "wide enough for all"
+    assert 10 < len(narrow_one.axes[0].get_xticklabels()) < 32
     assert not figure.axes[0].collections
     assert "no bands" in str(figure.get_label())
 
