@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 from hw5hpc.cluster.plan import Item, Plan
@@ -46,11 +46,19 @@ def check_found(plan: Plan) -> None:
         require(*place)
 
 
-def check(plan: Plan, outputs: Outputs) -> list[str]:
+def content_of(name: str, root: str | None) -> str:
+    """Read a data set here, and return the hash of what is in it."""
+    return read(name, root).content
+
+
+def check(
+    plan: Plan, outputs: Outputs, reader: Callable[[str, str | None], str] = content_of
+) -> list[str]:
     """Read each data set that the plan needs as its runs will; what cannot be read is told now.
 
     Idx files and pickles take about a second. Folders of images are decoded once
     (hw5hpc.data.class_folders); after that only the files' names, sizes and times are compared.
+    `reader` reads one (name, root) and returns the hash of what is in it.
 
     Returns:
         Lines on points whose results, or checkpoints, are of other data than are here now.
@@ -59,11 +67,11 @@ def check(plan: Plan, outputs: Outputs) -> list[str]:
         DataError: one line with what is missing or damaged, and the remedy.
     """
     needed = _places((*plan.first, *plan.rest))
-    here = {place: read(*place).content for place in needed}
+    here = {place: reader(*place) for place in needed}
     for place in _places(plan.points) - needed:
         # Finished runs need no data, so there may be none here to compare theirs with.
         with contextlib.suppress(DataError):
-            here[place] = read(*place).content
+            here[place] = content_of(*place)
     return _differing(plan, outputs, here)
 
 

@@ -104,14 +104,8 @@ def _entries(plan: Plan, outputs: Outputs, place: Place, at_a_time: int | None) 
     needed = frozenset().union(*(item.needs for item in plan.points))
 
     def entry(item: Item, beside: int) -> Entry:
-        data = item.config.images
-        return Entry(
-            outputs.run(item.id).path,
-            frozenset(item.needs),
-            item.config.cost,
-            place.threads_each(beside, at_a_time),
-            (data.name, data.root) if data else None,
-        )
+        threads = place.threads_each(beside, at_a_time)
+        return Entry.of(outputs.run(item.id).path, item.config, threads)
 
     return [
         *(entry(item, len(needed)) for item in plan.first),

@@ -96,15 +96,14 @@ def carry_out(request: Request, say: Say) -> bool:
 
 def _train_here(request: Request, say: Say) -> bool:
     from hw5hpc.cluster.data import check as check_data
-    from hw5hpc.cluster.data import check_found
+    from hw5hpc.cluster.data import check_found, content_of
 
     request.outputs.check_writable()
     plan = request.plan()
-    say(describe_plan(plan))
     if request.dry_run:
+        say(describe_plan(plan))
         check_found(plan)
         return True
-    planning.check_waits(plan, for_jobs=False)
     with contextlib.ExitStack() as stack:
         processes = None
         if not plan.empty and not local.under_torchrun() and not debugger.asked_for():
@@ -112,7 +111,10 @@ def _train_here(request: Request, say: Say) -> bool:
             threading.Thread(target=_warm_up, daemon=True).start()
             several = len(plan.first) + len(plan.rest) > 1 and request.at_a_time != 1
             processes = stack.enter_context(Processes(several))
-        for line in check_data(plan, request.outputs):
+        say(describe_plan(plan))
+        planning.check_waits(plan, for_jobs=False)
+        reader = processes.server.keep if processes else content_of
+        for line in check_data(plan, request.outputs, reader):
             say(line)
         before = leaving.standing(plan, request.outputs)
         crashes = request.profile.max_crashes

@@ -18,7 +18,11 @@ def make() -> tuple[Arrays, str]:
     turned = np.cos(angle)[:, None, None] * x + np.sin(angle)[:, None, None] * y
     waves = np.sin(2 * np.pi * frequency[:, None, None] * turned + phase[:, None, None])
     colours = source.uniform(0.3, 1, (len(labels), 3, 1, 1))
-    noisy = waves[:, None] * colours + source.normal(0, 0.6, (len(labels), 3, 32, 32))
-    images = np.clip(127.5 + 60 * noisy, 0, 255).astype(np.uint8)
+    # In place: 300 MB each, which take longer to get from the system than to compute.
+    pixels = source.normal(0, 0.6, (len(labels), 3, 32, 32))
+    pixels += waves[:, None] * colours
+    pixels *= 60
+    pixels += 127.5
+    images = np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)
     arrays = (images[:10_000], labels[:10_000], images[10_000:], labels[10_000:])
     return arrays, "synthetic textures (made on the fly, no real images)"

@@ -9,11 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hw5hpc.experiments.config import ExperimentConfig
+from hw5hpc.experiments.optimizers import OptimConfig
 from hw5hpc.node import deaths, requeue
 from hw5hpc.node.fork_server import GPU_BROKEN, ForkServer, Order, ServerBroken
 from hw5hpc.node.gpu_faults import GpuFaults, Verdict
 from hw5hpc.node.task import Task, nobody
 from hw5hpc.store import RunFolder, State, Status, process
+from hw5hpc.sweep import run_id
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,7 @@ class Entry:
     """A run to train: the ids of the runs that must have ended before, and how long it is.
 
     `cost` orders the runs, in any unit. `data` is the data set (name, root) that it reads.
+    `optimizer` is whether it trains with one of torch's.
     """
 
     folder: Path
@@ -35,6 +39,20 @@ class Entry:
     cost: float = 1.0
     threads: int = 1
     data: tuple[str, str | None] | None = None
+    optimizer: bool = False
+
+    @classmethod
+    def of(cls, folder: Path, config: ExperimentConfig, threads: int) -> "Entry":
+        """Return the entry of a run with this config."""
+        data = config.images
+        return cls(
+            folder,
+            frozenset(run_id(*wanted) for wanted in config.prerequisites().values()),
+            config.cost,
+            threads,
+            (data.name, data.root) if data else None,
+            isinstance(getattr(config, "optim", None), OptimConfig),
+        )
 
     @property
     def id(self) -> str:
@@ -151,6 +169,7 @@ class Abreast:
             gpu_share=task.gpu_share,
             mps=self._leave_mps is not None,
             data=entry.data,
+            optimizer=entry.optimizer,
         )
 
     def _began(self, folder: str, pid: int) -> None:

@@ -1,6 +1,7 @@
 """What a forked process does: train one run as if it were alone."""
 
 import contextlib
+import importlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from hw5hpc.data import read
 from hw5hpc.data.sets import DataError
 from hw5hpc.engine.distributed import Ranks
+from hw5hpc.errors import describe
 from hw5hpc.experiments import EXPERIMENTS
 from hw5hpc.node import requeue
 from hw5hpc.node.code import running_code
@@ -29,14 +31,29 @@ def preload() -> None:
     running_code()
 
 
-def share_data(data: Sequence[str | None] | None) -> None:
-    """Read a data set (name, root) once for all processes that are forked from here on."""
+def share(data: Sequence[str | None] | None, optimizer: bool) -> None:
+    """Do once for all processes that are forked from here on what each would do by itself.
+
+    That is to read a data set (name, root), and what the first step of torch's optimizers imports:
+    its compiler, two seconds of CPU.
+    """
+    if optimizer:
+        importlib.import_module("torch._dynamo")
     if data is None:
         return
     name, root = data
     # What cannot be read, the run itself will say.
     with contextlib.suppress(DataError, OSError):
         read.keep(str(name), root)
+
+
+def keep(name: str, root: str | None) -> dict[str, str]:
+    """Read a data set for all processes forked from here on; say what is in it, or why not."""
+    try:
+        read.keep(name, root)
+        return {"content": read.read(name, root).content, "problem": ""}
+    except (DataError, OSError) as error:
+        return {"content": "", "problem": describe(error)}
 
 
 def main(order: Order, server: int) -> int:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, NoReturn
 
+from hw5hpc.data.sets import DataError
 from hw5hpc.errors import UserError
 from hw5hpc.node.code import ROOT
 from hw5hpc.node.requeue import STOPS
@@ -33,7 +34,7 @@ class Order:
     `killed` says what ended the process that was at work on the run before, if one was killed.
     `slot` is its place among those beside it, `threads` its CPU threads, `gpu_share` its part of a
     GPU, `mps` whether by NVIDIA's MPS. `data` is the data set (name, root) that all processes share
-    in memory.
+    in memory, `optimizer` whether it uses one of torch's.
     """
 
     folder: str
@@ -48,6 +49,7 @@ class Order:
     gpu_share: float = 1.0
     mps: bool = False
     data: tuple[str, str | None] | None = None
+    optimizer: bool = False
 
 
 class ServerBroken(UserError):
@@ -102,6 +104,21 @@ class ForkServer:
     def start(self, order: Order) -> None:
         """Begin a child; its number comes with a report."""
         self._send(asdict(order))
+
+    def keep(self, name: str, root: str | None) -> str:
+        """Let the server read a data set for all its children; return the hash of what is in it.
+
+        Raises:
+            DataError: it cannot be read.
+            ServerBroken: the server has ended.
+        """
+        self._send({"keep": [name, root]})
+        while True:
+            for report in self.reports(60.0):
+                if "content" in report:
+                    if report["problem"]:
+                        raise DataError(report["problem"])
+                    return str(report["content"])
 
     def _send(self, words: dict[str, Any]) -> None:
         try:
@@ -173,7 +190,10 @@ def serve(orders: int, reports: int) -> None:
                 return
             *lines, rest = (rest + read).split(b"\n")
             for words in map(json.loads, lines):
-                child.share_data(words.get("data"))
+                if "keep" in words:
+                    _report(reports, child.keep(*words["keep"]))
+                    continue
+                child.share(words.get("data"), words.get("optimizer", False))
                 pid = os.fork()
                 if not pid:
                     _end_as_child(

@@ -12,7 +12,6 @@ from hw5hpc.node.processes import Processes
 from hw5hpc.node.shares import here, measured
 from hw5hpc.node.task import Task
 from hw5hpc.store import Outputs, RunFolder, State
-from hw5hpc.sweep import run_id
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +76,4 @@ def _entry(folder: Path, task: Task, threads: int) -> Entry:
         config = rebuild(experiment, values, task.own)
     except (OSError, ValueError, UserError):
         return Entry(folder, threads=threads)
-    needs = frozenset(run_id(*wanted) for wanted in config.prerequisites().values())
-    data = config.images
-    shared = (data.name, data.root) if data else None
-    return Entry(folder, needs, config.cost, threads, shared)
+    return Entry.of(folder, config, threads)
