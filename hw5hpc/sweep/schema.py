@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from hw5hpc.errors import FieldError, brief, nearest
@@ -48,11 +48,13 @@ class Schema:
             shown = brief(value)
             raise ValueError(f"key {key!r} takes a plain value, got the reference {shown}")
         kind = self._field(key).type
+        path, _, leaf = key.rpartition(".")
+        group = OmegaConf.select(self._structured, path) if path else self._structured
         try:
-            nested = fitting(value, kind)
-            for part in reversed(key.split(".")):
-                nested = {part: nested}
-            made = OmegaConf.select(OmegaConf.merge(self._structured, nested), key)
+            # In place, as a merge would copy the whole config for each value.
+            with read_write(group):
+                OmegaConf.update(group, leaf, fitting(value, kind))
+            made = OmegaConf.select(group, leaf)
         except OmegaConfBaseException as error:
             raise ValueError(f"key {key!r} takes {shown_kind(kind)}, got {brief(value)}") from error
         except ValueError as error:
