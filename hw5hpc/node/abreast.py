@@ -51,7 +51,8 @@ class Entry:
             config.cost,
             threads,
             (data.name, data.root) if data else None,
-            isinstance(getattr(config, "optim", None), OptimConfig),
+            # A GAN's config is made from it, and has an Adam of its own.
+            type(getattr(config, "optim", None)) is OptimConfig,
         )
 
     @property
