@@ -19,7 +19,8 @@ from rich.progress import (
 
 from hw5hpc.cluster.plan import Item, Plan, register
 from hw5hpc.errors import UserError
-from hw5hpc.node.abreast import Abreast, Entry
+from hw5hpc.node.abreast import Abreast
+from hw5hpc.node.entry import Entry
 from hw5hpc.node.processes import Processes
 from hw5hpc.node.retry import Budget
 from hw5hpc.node.shares import Place, measured

@@ -9,14 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hw5hpc.experiments.config import ExperimentConfig
-from hw5hpc.experiments.optimizers import OptimConfig
 from hw5hpc.node import deaths, requeue
+from hw5hpc.node.entry import Entry, in_order
 from hw5hpc.node.fork_server import GPU_BROKEN, ForkServer, Order, ServerBroken
 from hw5hpc.node.gpu_faults import GpuFaults, Verdict
 from hw5hpc.node.task import Task, nobody
 from hw5hpc.store import RunFolder, State, Status, process
-from hw5hpc.sweep import run_id
 
 log = logging.getLogger(__name__)
 
@@ -24,40 +22,6 @@ LOOK_SECONDS = 0.5
 # A child that was told to stop may have heard of it before this process does.
 STOP_SECONDS = 2.0
 VANISHED = "its process was killed together with the one it was forked from"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A run to train: the ids of the runs that must have ended before, and how long it is.
-
-    `cost` orders the runs, in any unit. `data` is the data set (name, root) that it reads.
-    `optimizer` is whether it trains with one of torch's.
-    """
-
-    folder: Path
-    needs: frozenset[str] = frozenset()
-    cost: float = 1.0
-    threads: int = 1
-    data: tuple[str, str | None] | None = None
-    optimizer: bool = False
-
-    @classmethod
-    def of(cls, folder: Path, config: ExperimentConfig, threads: int) -> "Entry":
-        """Return the entry of a run with this config."""
-        data = config.images
-        return cls(
-            folder,
-            frozenset(run_id(*wanted) for wanted in config.prerequisites().values()),
-            config.cost,
-            threads,
-            (data.name, data.root) if data else None,
-            # A GAN's config is made from it, and has an Adam of its own.
-            type(getattr(config, "optim", None)) is OptimConfig,
-        )
-
-    @property
-    def id(self) -> str:
-        return self.folder.name
 
 
 @dataclass(frozen=True)
@@ -73,12 +37,6 @@ class _Child:
     def gone(self) -> bool:
         record = {"pid": self.pid, "started": self.started}
         return not self.pid or process.lives(record) is False
-
-
-def in_order(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the runs that others wait for, then the rest; of both the longest first."""
-    needed = frozenset().union(*(entry.needs for entry in entries))
-    return sorted(entries, key=lambda entry: (entry.id not in needed, -entry.cost))
 
 
 class Abreast:

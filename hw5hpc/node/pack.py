@@ -7,7 +7,8 @@ from pathlib import Path
 
 from hw5hpc.errors import UserError
 from hw5hpc.experiments import rebuild
-from hw5hpc.node.abreast import Abreast, Entry
+from hw5hpc.node.abreast import Abreast
+from hw5hpc.node.entry import Entry
 from hw5hpc.node.processes import Processes
 from hw5hpc.node.shares import here, measured
 from hw5hpc.node.task import Task

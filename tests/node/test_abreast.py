@@ -18,7 +18,8 @@ from hw5hpc.data.sets import DataError
 from hw5hpc.engine import checkpoint
 from hw5hpc.experiments import rebuild
 from hw5hpc.node import child, gpu_faults
-from hw5hpc.node.abreast import Abreast, Entry, in_order
+from hw5hpc.node.abreast import Abreast
+from hw5hpc.node.entry import Entry, in_order
 from hw5hpc.node.fork_server import ForkServer, ServerBroken
 from hw5hpc.node.pack import Packing, train_pack
 from hw5hpc.node.task import Task
