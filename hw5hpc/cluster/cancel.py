@@ -79,10 +79,14 @@ def _ours(runs: Sequence[RunFolder], jobs: KnownJobs) -> tuple[list[RunFolder], 
                 f"{run.id} is trained by process {held.get('pid')} on {held.get('host')}; "
                 "Ctrl-C or kill there stops it"
             )
-        elif jobs.alive(run.job()):
+            continue
+        job = run.job_of(run.status())
+        if jobs.alive(job):
             ours.append(run)
+        elif job:
+            left.append(f"{run.id}: {jobs.words(job) or 'Slurm does not know its job'}")
         else:
-            left.append(f"{run.id}: {jobs.words(run.job()) or 'Slurm does not know its job'}")
+            left.append(f"{run.id}: no process works on it")
     return ours, left
 
 

@@ -1,5 +1,6 @@
 """Shell completion for jobs/*.py: a small script for bash, which zsh reads as well."""
 
+import re
 from argparse import ArgumentParser
 from collections.abc import Mapping
 
@@ -7,6 +8,8 @@ from hw5hpc.cluster import causes
 from hw5hpc.cluster.cancel import STATES
 from hw5hpc.data.sets import DATA_SETS
 
+# An option that takes a value, in a usage line: --jobs N
+VALUED = re.compile(r"(--[\w-]+) [A-Z]")
 # zsh takes ":COMP_CWORD" in a slice for a modifier, so the number is worked out before.
 HEAD = """\
 # Completion for python jobs/NAME.py in bash and zsh. Put into ~/.bashrc or ~/.zshrc:
@@ -20,6 +23,7 @@ _hw5hpc() {{
     # bash makes a word of its own of each =, zsh does not.
     case "$last" in
       --out) out="$one";;
+      {valued}) ;;
       --*=) ;;
       ?*=) [ "$sweep=" != "$last" ] || {{ one="$last$one"; sweep="$one"; }};;
       *) case "$one" in
@@ -52,6 +56,8 @@ $(ls {root}/sweeps sweeps 2>/dev/null | sed -n 's/\\.yaml$//p')";;
     --retry-failed=*) names="$(printf -- '--retry-failed=%s ' {causes})";;
     -*) names="$options";;
   esac
+  # compgen would execute what a name that others chose says.
+  names="$(printf '%s' "$names" | tr -s ' ' '\\n' | grep -x -- '[[:alnum:]._=,+-]*')"
   COMPREPLY=($(compgen -W "$names" -- "$word"))
 }}
 complete -o bashdefault -o default -F _hw5hpc python python3
@@ -69,7 +75,10 @@ def script(parsers: Mapping[str, ArgumentParser], root: str, out: str) -> str:
     ]
     lists = {"causes": causes.NAMES, "states": STATES, "data": sorted(DATA_SETS)}
     words = {name: " ".join(found) for name, found in lists.items()}
-    return HEAD.format(root=root, out=out) + "".join(cases) + TAIL.format(root=root, **words)
+    usages = " ".join(parser.format_usage() for parser in parsers.values())
+    valued = "|".join(sorted(set(VALUED.findall(usages)) - {"--out"}))
+    head = HEAD.format(root=root, out=out, valued=valued or "--cluster")
+    return head + "".join(cases) + TAIL.format(root=root, **words)
 
 
 def options(parser: ArgumentParser) -> list[str]:

@@ -46,7 +46,8 @@ def look(
     except KeyboardInterrupt:
         raise goes_on("stopped watching", sweep.name) from None
     if jobs is None and sweep.submissions() and any(row.status.state in GOING for row in rows):
-        say(unasked(cluster, sweep), sys.stderr)
+        for note in filter(None, [unasked(cluster, sweep)]):
+            say(note, sys.stderr)
     return rows
 
 

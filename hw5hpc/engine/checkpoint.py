@@ -114,7 +114,8 @@ def remove(run: RunFolder) -> None:
 def _state(payload: bytes, device: torch.device) -> dict[str, Any]:
     try:
         state = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
-    except torch.cuda.OutOfMemoryError:
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        # The device's trouble, which says nothing of the file.
         raise
     except Exception as error:
         # The bytes are as written: another version of torch, or types that it does not allow.

@@ -59,6 +59,9 @@ class Abreast:
         self._entries, self._task, self._abreast = entries, task, abreast
         self._leave_mps, self._leaving = leave_mps, False
         self._faults = GpuFaults()
+        # To leave MPS is a stop, of which no run is guilty.
+        stops = task.budget.stops
+        self._stops = stops + 1 if leave_mps and stops is not None else stops
         self._waiting = in_order(entries)
         self._children: dict[str, _Child] = {}
         self._killed = dict.fromkeys((entry.id for entry in entries), task.killed)
@@ -84,7 +87,9 @@ class Abreast:
 
     def _turn(self, server: ForkServer) -> None:
         if self._leaving and not self._children and self._leave_mps:
-            self._abreast = self._leave_mps(self._abreast)
+            before, self._abreast = self._abreast, self._leave_mps(self._abreast)
+            share = min(1.0, self._task.gpu_share * before / self._abreast)
+            self._task = replace(self._task, gpu_share=share)
             self._leave_mps, self._leaving = None, False
         if self._task.stop() or self._leaving:
             self._stop_children()
@@ -121,7 +126,7 @@ class Abreast:
             job=task.job,
             own=str(task.own or ""),
             crashes=task.budget.crashes,
-            stops=task.budget.stops,
+            stops=self._stops,
             killed=self._killed[entry.id],
             slot=slot,
             threads=entry.threads,
@@ -188,7 +193,8 @@ class Abreast:
         if again and killed and not at_work:
             again = self._may_try_unseen(entry, killed)
         elif again and not killed:
-            again = status.state is State.INTERRUPTED
+            # One that is told to leave before it has begun has no state of its own yet.
+            again = status.state is State.INTERRUPTED or self._leaving
             self._not_before[entry.id] = time.monotonic() + STOP_SECONDS
         if again:
             self._waiting = in_order([*self._waiting, entry])
@@ -219,6 +225,7 @@ class Abreast:
             time.sleep(0.1)
         for child in tuple(self._children.values()):
             self._settle(child, VANISHED)
+        self._faults = GpuFaults()
         server.restart()
 
 

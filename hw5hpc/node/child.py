@@ -11,7 +11,6 @@ import torch
 from hw5hpc.data import read
 from hw5hpc.data.sets import DataError
 from hw5hpc.engine.distributed import Ranks
-from hw5hpc.errors import describe
 from hw5hpc.experiments import EXPERIMENTS
 from hw5hpc.node import requeue
 from hw5hpc.node.code import running_code
@@ -52,8 +51,10 @@ def keep(name: str, root: str | None) -> dict[str, str]:
     try:
         read.keep(name, root)
         return {"content": read.read(name, root).content, "problem": ""}
-    except (DataError, OSError) as error:
-        return {"content": "", "problem": describe(error)}
+    except DataError as error:
+        return {"content": "", "problem": str(error)}
+    except OSError as error:
+        return {"content": "", "problem": f"{error.filename or name}: {error.strerror}"}
 
 
 def main(order: Order, server: int) -> int:

@@ -113,12 +113,21 @@ class ForkServer:
             ServerBroken: the server has ended.
         """
         self._send({"keep": [name, root]})
+        try:
+            report = self._answer("content")
+        except BaseException:
+            # It has no children yet, and may be at work on many images.
+            self._process.kill()
+            raise
+        if report["problem"]:
+            raise DataError(report["problem"])
+        return str(report["content"])
+
+    def _answer(self, *words: str) -> dict[str, Any]:
         while True:
             for report in self.reports(60.0):
-                if "content" in report:
-                    if report["problem"]:
-                        raise DataError(report["problem"])
-                    return str(report["content"])
+                if any(word in report for word in words):
+                    return report
 
     def _send(self, words: dict[str, Any]) -> None:
         try:
@@ -133,13 +142,12 @@ class ForkServer:
             ServerBroken: the server has ended.
         """
         self._send({})
-        while True:
-            for report in self.reports(60.0):
-                if "gpus" in report or "status" in report:
-                    return tuple(report.get("gpus", ()))
+        return tuple(self._answer("gpus", "status").get("gpus", ()))
 
     def reports(self, seconds: float) -> list[dict[str, Any]]:
         """Wait this long at most for reports: {folder, pid} of a start, {pid, status} of an end.
+
+        What was asked for is answered with {content, problem} of data, and {gpus}.
 
         Raises:
             ServerBroken: the server has ended.

@@ -92,6 +92,7 @@ class TrainingJob:
             RendezvousError: the ranks are not as many as was asked for, or do not fit together;
                 the runs have failed with this reason.
             NoGpu: a GPU was asked for, and this torch can never use one; the runs have failed.
+            ServerBroken: processes for runs side by side cannot be started.
         """
         if self.device == "cpu":
             os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -29,12 +29,6 @@ def epoch_of(file: str) -> int | None:
     return int(named[2]) if named else None
 
 
-def place(folder: Path, file: str) -> Path:
-    """Return the file that holds an array: its own one, while there is one or nothing is packed."""
-    alone, packed = folder / file, folder / PACKED
-    return packed if packed.exists() and not alone.exists() else alone
-
-
 def names(folder: Path) -> set[str]:
     """Return the names of the arrays' files, of packed ones those that they had."""
     return {*_alone(folder), *_packed(folder)}
@@ -48,8 +42,10 @@ def _alone(folder: Path) -> list[str]:
 
 def _packed(folder: Path) -> list[str]:
     # As with a single file: what damage makes it raise is not listed.
-    with contextlib.suppress(Exception), zipfile.ZipFile(folder / PACKED) as stored:
-        return sorted(filter(NAME.fullmatch, stored.namelist()))
+    with contextlib.suppress(Exception):
+        opened = files.open_regular(folder / PACKED, os.O_RDONLY)
+        with os.fdopen(opened, "rb") as file, zipfile.ZipFile(file) as stored:
+            return sorted(filter(NAME.fullmatch, stored.namelist()))
     return []
 
 
@@ -74,16 +70,16 @@ class Kept(Mapping[int, NDArray[Any]]):
     out, so even their number is known only then.
     """
 
-    def __init__(self, folder: Path, names: Mapping[int, str]) -> None:
-        self._folder, self._names = folder, names
+    def __init__(self, folder: Path, file_of: Mapping[int, str]) -> None:
+        self._folder, self._file_of = folder, file_of
 
     @cached_property
     def _arrays(self) -> dict[int, NDArray[Any]]:
         # The single ones first: they go only when all are packed.
-        read = {name: _read(self._folder / name) for name in self._names.values()}
+        read = {name: _read(self._folder / name) for name in self._file_of.values()}
         absent = [name for name, array in read.items() if array is None]
         read |= _read_packed(self._folder / PACKED, absent)
-        arrays = {epoch: read[name] for epoch, name in self._names.items()}
+        arrays = {epoch: read[name] for epoch, name in self._file_of.items()}
         return {epoch: array for epoch, array in arrays.items() if array is not None}
 
     def __getitem__(self, epoch: int) -> NDArray[Any]:
@@ -98,13 +94,15 @@ class Kept(Mapping[int, NDArray[Any]]):
 
 def kept(folder: Path, without: Collection[str] = ()) -> dict[str, Kept]:
     """Return {name: its arrays}; `without` are names of files to leave out."""
+    # The single ones first, as they go only when all are packed.
+    alone = _alone(folder)
     packed = [] if PACKED in without else _packed(folder)
     found: dict[str, dict[int, str]] = {}
-    for name in sorted({*packed, *_alone(folder)} - set(without)):
+    for name in sorted({*alone, *packed} - set(without)):
         named = NAME.fullmatch(name)
         assert named
         found.setdefault(named[1], {})[int(named[2])] = name
-    return {name: Kept(folder, names) for name, names in found.items()}
+    return {name: Kept(folder, file_of) for name, file_of in found.items()}
 
 
 def pack(folder: Path) -> None:
@@ -115,10 +113,13 @@ def pack(folder: Path) -> None:
     paths = [folder / name for name in _alone(folder)]
     single = {path.name: _read(path) for path in paths}
     whole = {name: array for name, array in single.items() if array is not None}
-    if len(paths) < 2 or len(whole) < len(paths):
-        return
     # After a crash in the midst of this, some are only there.
-    packed = _read_packed(folder / PACKED, _packed(folder)) | whole
+    there, before = os.path.lexists(folder / PACKED), _packed(folder)
+    packed = _read_packed(folder / PACKED, before)
+    damaged = len(whole) < len(paths) or len(packed) < max(len(before), there)
+    if damaged or not paths or len(paths) + there < 2:
+        return
+    packed |= whole
     content = io.BytesIO()
     named: dict[str, Any] = {name.removesuffix(".npy"): packed[name] for name in sorted(packed)}
     np.savez(content, **named)
@@ -130,14 +131,14 @@ def pack(folder: Path) -> None:
             path.unlink()
 
 
-def _read_packed(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
+def _read_packed(path: Path, wanted: Collection[str]) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {}
-    if not names:
+    if not wanted:
         return found
     with contextlib.suppress(Exception):
         content = io.BytesIO(files.read_bytes(path, files.TABLE_BYTES))
         with np.load(content, allow_pickle=False) as stored:
-            for name in names:
+            for name in wanted:
                 found[name] = stored[name.removesuffix(".npy")]
     return found
 

@@ -225,10 +225,6 @@ class RunFolder:
         """Keep an array (samples, filters, a histogram) as of one epoch."""
         arrays.write(self.artifacts / arrays.file_name(name, epoch), array)
 
-    def array_path(self, name: str, epoch: int) -> Path:
-        """Return the file that an array stands in."""
-        return arrays.place(self.artifacts, arrays.file_name(name, epoch))
-
     def has_array_of(self, epoch: int) -> bool:
         return any(arrays.epoch_of(name) == epoch for name in arrays.names(self.artifacts))
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
-from omegaconf import OmegaConf, read_write
+from omegaconf import MISSING, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from hw5hpc.errors import FieldError, brief, nearest
@@ -47,6 +47,8 @@ class Schema:
         if isinstance(value, str) and "${" in value:
             shown = brief(value)
             raise ValueError(f"key {key!r} takes a plain value, got the reference {shown}")
+        if value == MISSING:
+            raise ValueError(f"key {key!r} takes a value, got {MISSING}, OmegaConf's mark for none")
         kind = self._field(key).type
         path, _, leaf = key.rpartition(".")
         group = OmegaConf.select(self._structured, path) if path else self._structured

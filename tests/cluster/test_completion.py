@@ -33,6 +33,7 @@ def lay_out(folder: Path) -> None:
     ("typed", "offered"),
     [
         ("python jobs/submit.py softm", {"softmax_shift"}),
+        ("python jobs/status.py --cluster dev mysw", {"mysweep_debug"}),
         ("python jobs/submit.py unroll_depth --dry", {"--dry-run"}),
         ("python3 /x/jobs/status.py mysw", {"mysweep_debug"}),
         ("python jobs/status.py mysweep_debug --cluster de", {"default", "dev"}),
@@ -84,6 +85,20 @@ class Terminal:
             except BlockingIOError:
                 continue
         return shown
+
+
+def test_a_name_that_others_chose_is_not_executed(script: Path, tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    evil = "$(touch${IFS}executed)"
+    (tmp_path / "outputs" / "sweeps" / evil).mkdir()
+    points = tmp_path / "outputs" / "sweeps" / "mysweep_debug" / "points.csv"
+    points.write_text(f"run,seed\n{evil},0\n3f2a,1\n")
+    words = "COMP_WORDS=(python jobs/logs.py mysweep_debug ''); COMP_CWORD=3; _hw5hpc"
+    again = "COMP_WORDS=(python jobs/status.py ''); COMP_CWORD=2; _hw5hpc"
+    lines = f'source {script}; {words}; echo "${{COMPREPLY[*]}}"; {again}'
+    done = subprocess.run(["bash", "-c", lines], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "3f2a\n"
+    assert not (tmp_path / "executed").exists()
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")

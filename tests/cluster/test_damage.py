@@ -31,6 +31,7 @@ OF_A_RUN = [
     "config.yaml", "status.json", "provenance.json", "metrics.jsonl", "timing.jsonl",
     "result.json", "job.json", "claim.json", "claim.lock", "reserve", "checkpoint.pt",
     "checkpoint.previous.pt", "artifacts", "artifacts/weights.pt", "artifacts/samples.00001.npy",
+    "artifacts/arrays.npz",
 ]  # fmt: skip
 OF_A_SWEEP = [
     "sweep.json", "points.csv", "submissions.jsonl", "report", "standing.json", "report/made.json",

@@ -203,6 +203,22 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(tmp_path: Pat
     assert list(run.path.glob("checkpoint.damaged-*.pt"))
 
 
+def test_a_gpu_that_fails_while_a_checkpoint_is_read_says_nothing_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = folder(tmp_path)
+    checkpoint.save(run, {"n": 1})
+
+    def broken(*_: object, **__: object) -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", broken)
+        with pytest.raises(torch.AcceleratorError):
+            checkpoint.load(run, CPU)
+    assert checkpoint.load(run, CPU) == {"n": 1}
+
+
 @pytest.mark.parametrize("size", [0, 5, 60])
 def test_cut_off_checkpoints_are_not_used(tmp_path: Path, size: int) -> None:
     run = folder(tmp_path)

@@ -140,7 +140,6 @@ def test_arrays_of_a_run_that_has_ended_are_one_file_and_the_same(run: RunFolder
             assert after[name][epoch].dtype == array.dtype
             assert np.array_equal(after[name][epoch], array)
     assert (run.has_array_of(0), run.has_array_of(2)) == (True, False)
-    assert run.array_path("samples", 12).name == "arrays.npz"
     assert list(run.result()["files"]) == ["artifacts/arrays.npz"]
     run.drop_arrays()
     assert (run.arrays(), run.has_array_of(0)) == ({}, False)
@@ -157,7 +156,26 @@ def test_packing_that_a_crash_cut_short_is_completed(run: RunFolder) -> None:
     assert list(run.arrays()["samples"]) == [0, 1, 2]
     run.set_result({"state": "finished", "metrics": {}})
     assert (run.artifacts / "arrays.npz").read_bytes() == whole
+    run.add_array("samples", 2, np.arange(5))
+    run.set_result({"state": "finished", "metrics": {}})
+    assert (run.artifacts / "arrays.npz").read_bytes() == whole
     assert len(list(run.artifacts.iterdir())) == 1
+
+
+def test_what_cannot_be_read_is_not_packed_over(run: RunFolder) -> None:
+    for epoch in range(2):
+        run.add_array("samples", epoch, np.arange(3))
+    (run.artifacts / "arrays.npz").write_bytes(b"torn")
+    run.set_result({"state": "finished", "metrics": {}})
+    assert list(run.arrays()["samples"]) == [0, 1]
+    assert (run.artifacts / "arrays.npz").read_bytes() == b"torn"
+
+
+def test_a_pipe_in_the_place_of_arrays_holds_nobody_up(run: RunFolder) -> None:
+    run.add_array("samples", 1, np.arange(3))
+    os.mkfifo(run.artifacts / "arrays.npz")
+    assert list(run.arrays()["samples"]) == [1]
+    assert not run.has_array_of(0)
 
 
 def test_with_a_damaged_array_all_stay_as_they_are(run: RunFolder) -> None:
