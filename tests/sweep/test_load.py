@@ -196,7 +196,7 @@ def test_a_value_is_checked_once_however_many_points_have_it(
         ("experiment: gan\nconfig: {gan.unroll_steps: 1.5}\n", "takes int, got 1.5"),
         ("experiment: gan\nconfig: {data.name: cifar}\n", "Did you mean 'cifar10'"),
         ("experiment: gan\nconfig: {data.name: '${oc.env:HOME}'}\n", "plain value"),
-        ("experiment: gan\nconfig: {data.name: '???'}\n", "mark for none"),
+        ("experiment: gan\nconfig: {data.name: '???'}\n", "which stands for none"),
         ("experiment: gan\ngrid: {seed: []}\n", "'seed' is empty"),
         ("experiment: gan\ngrid: {seed: [1, 1]}\n", "two points are the same run"),
         ("experiment: gan\ngrid: {gan: [1]}\n", "is a group"),
