@@ -205,9 +205,9 @@ def test_jobs_whose_answer_is_odd_or_lost_are_found_and_run(
     site("sbatch", habit)
     jobs = executor.send([os.getpid, os.getpid])
     assert [job.partition("_")[2] for job in jobs] == ["0", "1"]
-    results = [tmp_path / "logs" / f"{job}_0_result.pkl" for job in jobs]
+    logs = [tmp_path / "logs" / f"{job}_0_log.out" for job in jobs]
     limit = time.monotonic() + 400
-    while not all(path.exists() for path in results):
+    while not all(log.exists() and "completed successfully" in log.read_text() for log in logs):
         assert time.monotonic() < limit, list((tmp_path / "logs").iterdir())
         time.sleep(0.5)
 
