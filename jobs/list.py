@@ -40,7 +40,7 @@ def main() -> int:
     jobs = asking.jobs_if_any(args.cluster, newest)
     found = listing.rows(outputs, jobs)
     if jobs is None and newest and any(row.going for row in found):
-        for note in filter(None, [asking.unasked(args.cluster, newest)]):
+        if note := asking.unasked(args.cluster, newest):
             say(note, sys.stderr)
     if args.json:
         print(json.dumps(valid([row.as_dict() for row in found]), indent=2))

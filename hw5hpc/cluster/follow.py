@@ -46,7 +46,7 @@ def look(
     except KeyboardInterrupt:
         raise goes_on("stopped watching", sweep.name) from None
     if jobs is None and sweep.submissions() and any(row.status.state in GOING for row in rows):
-        for note in filter(None, [unasked(cluster, sweep)]):
+        if note := unasked(cluster, sweep):
             say(note, sys.stderr)
     return rows
 
