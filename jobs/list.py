@@ -39,9 +39,9 @@ def main() -> int:
     newest = asking.newest(outputs)
     jobs = asking.jobs_if_any(args.cluster, newest)
     found = listing.rows(outputs, jobs)
-    if jobs is None and newest and any(row.going for row in found):
-        if note := asking.unasked(args.cluster, newest):
-            say(note, sys.stderr)
+    blind = jobs is None and newest and any(row.going for row in found)
+    if blind and (note := asking.unasked(args.cluster, newest)):
+        say(note, sys.stderr)
     if args.json:
         print(json.dumps(valid([row.as_dict() for row in found]), indent=2))
     elif found:

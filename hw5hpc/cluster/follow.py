@@ -45,9 +45,9 @@ def look(
         rows = follow(turn) if watch else turn().rows
     except KeyboardInterrupt:
         raise goes_on("stopped watching", sweep.name) from None
-    if jobs is None and sweep.submissions() and any(row.status.state in GOING for row in rows):
-        if note := unasked(cluster, sweep):
-            say(note, sys.stderr)
+    blind = jobs is None and sweep.submissions() and any(row.status.state in GOING for row in rows)
+    if blind and (note := unasked(cluster, sweep)):
+        say(note, sys.stderr)
     return rows
 
 
