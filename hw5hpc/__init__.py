@@ -2,9 +2,13 @@
 
 import os
 
-# OpenMP's threads spin while they wait; where other jobs share the cores that made small training
-# steps 20 to 80 times slower (docs/benchmarks.md). It is read once, when torch is first loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# OpenMP's threads spin for milliseconds before they sleep, which made small training steps 20 to 80
+# times slower where other jobs share the cores; to sleep at once makes them up to twice as slow where
+# none does. So they spin for some 50 microseconds (docs/benchmarks.md); the policy is for others than
+# GNU's OpenMP. Both are read once, when torch is first loaded.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "4000")
 # A rank that dies breaks the others' connections, of which torch's C++ parts print pages of frames
 # before Python can say which rank it was, and why.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

@@ -4,9 +4,12 @@ A loop reads torchvision's data set through a DataLoader and looks at each loss;
 same mathematics in as few lines as there can be, with what makes it fast and nothing that a study
 needs.
 `python plain.py KIND STEPS SEED` is the script that somebody without this suite would run.
+`python plain.py serve WAY SETTINGS` takes a step, of the way with that function's name, for
+each line that it is sent, and answers with one.
 """
 
 import contextlib
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,7 +74,9 @@ def _rounded(device: str, bf16: bool) -> Any:
     return torch.autocast(device, torch.bfloat16) if bf16 else contextlib.nullcontext()
 
 
-def cnn_loop(device: str, norm: bool = False, bf16: bool = False, count: int = 4096) -> Step:
+def cnn_loop(
+    device: str = "cpu", norm: bool = False, bf16: bool = False, count: int = 4096
+) -> Step:
     """One step of the CNN: torchvision's data, Adam as it comes, the loss read each time."""
     net = usual_cnn(norm).to(device)
     optim = torch.optim.Adam(net.parameters())
@@ -112,7 +117,7 @@ def cnn_bare(norm: bool = False, bf16: bool = False, count: int = 4096) -> Step:
     return step
 
 
-def gan_loop(device: str, count: int = 4096) -> Step:
+def gan_loop(device: str = "cpu", count: int = 4096) -> Step:
     """One step of the GAN without unrolling: two modules, two optimizers, both losses read."""
     source = torch.Generator().manual_seed(0)
     g = Mlp(generator_widths(100), source, output="tanh").to(device)
@@ -200,16 +205,41 @@ def unrolled_loop(
     return step
 
 
-KINDS: dict[str, Callable[[torch.Generator], Step]] = {
-    "cnn": lambda source: cnn_loop("cpu"),
-    "gan": lambda source: unrolled_loop(5, images_and_nets(source), 100),
-    "ring": lambda source: unrolled_loop(5, ring_and_nets(source), 256),
+def unrolled_gan(depth: int, seed: int = 0) -> Step:
+    """One step of the GAN with so many unrolled ones."""
+    return unrolled_loop(depth, images_and_nets(torch.Generator().manual_seed(seed)), 100)
+
+
+def unrolled_ring(depth: int, seed: int = 0) -> Step:
+    """One step of the ring's GAN with so many unrolled ones."""
+    return unrolled_loop(depth, ring_and_nets(torch.Generator().manual_seed(seed)), 256)
+
+
+# {kind: the step of a seed's script}
+KINDS: dict[str, Callable[[int], Step]] = {
+    "cnn": lambda seed: cnn_loop(),
+    "gan": lambda seed: unrolled_gan(5, seed),
+    "ring": lambda seed: unrolled_ring(5, seed),
 }
+WAYS = (cnn_loop, cnn_bare, gan_loop, unrolled_gan)
+
+
+def train(kind: str, steps: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    take = KINDS[kind](seed)
+    for _ in range(steps):
+        take()
+
+
+def serve(way: str, settings: str) -> None:
+    take = {made.__name__: made for made in WAYS}[way](**json.loads(settings))
+    for _ in sys.stdin:
+        take()
+        print("done", flush=True)
 
 
 if __name__ == "__main__":
-    kind, steps, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    torch.manual_seed(seed)
-    take = KINDS[kind](torch.Generator().manual_seed(seed))
-    for _ in range(steps):
-        take()
+    if sys.argv[1] == "serve":
+        serve(*sys.argv[2:])
+    else:
+        train(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -35,7 +35,7 @@ Times = dict[str, list[float]]
 
 @dataclasses.dataclass(frozen=True)
 class Way:
-    """So many processes of so many threads each, which sleep or spin while they wait."""
+    """So many processes of so many threads each, which `spin` while they wait or soon sleep."""
 
     processes: int
     threads: int
@@ -60,8 +60,8 @@ def ways(processes: list[int]) -> list[Way]:
 
 def measure(way: Way, steps: int, only: str) -> Times:
     """Return the milliseconds of each step of each case, in processes of their own."""
-    policy = "ACTIVE" if way.spin else "PASSIVE"
-    env = {**os.environ, "OMP_NUM_THREADS": str(way.threads), "OMP_WAIT_POLICY": policy}
+    env = {**os.environ, "OMP_NUM_THREADS": str(way.threads)}
+    env |= {"OMP_WAIT_POLICY": "ACTIVE"} if way.spin else {}
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(way.processes), "--"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "times.json"
