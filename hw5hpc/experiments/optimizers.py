@@ -1,8 +1,10 @@
 """The optimizers of supervised training: one row each, and the config that they share."""
 
 import importlib
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hw5hpc.errors import FieldError
@@ -50,6 +52,9 @@ def _sgd(config: OptimConfig, gpu: bool) -> dict[str, Any]:
     return {"lr": config.lr, "momentum": config.beta1, "fused": True}
 
 
+# The methods of torch's optimizers that prepare themselves for its compiler.
+PREPARED = ("step", "zero_grad", "add_param_group", "state_dict", "load_state_dict")
+
 # {name: (class of torch.optim, what it is called with, on a GPU or not)}
 OPTIMIZERS: dict[str, tuple[str, Callable[[OptimConfig, bool], dict[str, Any]]]] = {
     "adam": ("Adam", _adam),
@@ -62,8 +67,20 @@ def build(
 ) -> "Optimizer":
     """Return the optimizer that the config names, over these parameters on this device."""
     name, arguments = OPTIMIZERS[config.name]
-    # Only now is torch imported: a config is checked without it.
-    made: Optimizer = getattr(importlib.import_module("torch.optim"), name)(
-        parameters, **arguments(config, device.type == "cuda")
-    )
+    made: Optimizer = _uncompiled(name)(parameters, **arguments(config, device.type == "cuda"))
     return made
+
+
+@cache
+def _uncompiled(name: str) -> Any:
+    """Return a class of torch.optim that never imports torch's compiler.
+
+    As they come, the first call of these methods does: two seconds of CPU for nothing here.
+    """
+    # Only now is torch imported: a config is checked without it.
+    torch = importlib.import_module("torch")
+    kind = getattr(torch.optim, name)
+    methods = {method: inspect.unwrap(getattr(kind, method)) for method in PREPARED}
+    # What wraps the step also sees to it that it is not differentiated.
+    methods["step"] = torch.no_grad()(methods["step"])
+    return type(name, (kind,), methods)

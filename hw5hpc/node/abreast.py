@@ -133,7 +133,6 @@ class Abreast:
             gpu_share=task.gpu_share,
             mps=self._leave_mps is not None,
             data=entry.data,
-            optimizer=entry.optimizer,
         )
 
     def _began(self, folder: str, pid: int) -> None:

@@ -1,7 +1,6 @@
 """What a forked process does: train one run as if it were alone."""
 
 import contextlib
-import importlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,14 +29,8 @@ def preload() -> None:
     running_code()
 
 
-def share(data: Sequence[str | None] | None, optimizer: bool) -> None:
-    """Do once for all processes that are forked from here on what each would do by itself.
-
-    That is to read a data set (name, root), and what the first step of torch's optimizers imports:
-    its compiler, two seconds of CPU.
-    """
-    if optimizer:
-        importlib.import_module("torch._dynamo")
+def share(data: Sequence[str | None] | None) -> None:
+    """Read a data set (name, root) once for all processes that are forked from here on."""
     if data is None:
         return
     name, root = data

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw5hpc.experiments.config import ExperimentConfig
-from hw5hpc.experiments.optimizers import OptimConfig
 from hw5hpc.sweep import run_id
 
 
@@ -14,7 +13,6 @@ class Entry:
     """A run to train: the ids of the runs that must have ended before, and how long it is.
 
     `cost` orders the runs, in any unit. `data` is the data set (name, root) that it reads.
-    `optimizer` is whether it trains with one of torch's.
     """
 
     folder: Path
@@ -22,7 +20,6 @@ class Entry:
     cost: float = 1.0
     threads: int = 1
     data: tuple[str, str | None] | None = None
-    optimizer: bool = False
 
     @classmethod
     def of(cls, folder: Path, config: ExperimentConfig, threads: int) -> "Entry":
@@ -34,8 +31,6 @@ class Entry:
             config.cost,
             threads,
             (data.name, data.root) if data else None,
-            # A GAN's config is made from it, and has an Adam of its own.
-            type(getattr(config, "optim", None)) is OptimConfig,
         )
 
     @property

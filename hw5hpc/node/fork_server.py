@@ -34,7 +34,7 @@ class Order:
     `killed` says what ended the process that was at work on the run before, if one was killed.
     `slot` is its place among those beside it, `threads` its CPU threads, `gpu_share` its part of a
     GPU, `mps` whether by NVIDIA's MPS. `data` is the data set (name, root) that all processes share
-    in memory, `optimizer` whether it uses one of torch's.
+    in memory.
     """
 
     folder: str
@@ -49,7 +49,6 @@ class Order:
     gpu_share: float = 1.0
     mps: bool = False
     data: tuple[str, str | None] | None = None
-    optimizer: bool = False
 
 
 class ServerBroken(UserError):
@@ -201,7 +200,7 @@ def serve(orders: int, reports: int) -> None:
                 if "keep" in words:
                     _report(reports, child.keep(*words["keep"]))
                     continue
-                child.share(words.get("data"), words.get("optimizer", False))
+                child.share(words.get("data"))
                 pid = os.fork()
                 if not pid:
                     _end_as_child(

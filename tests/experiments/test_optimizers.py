@@ -1,6 +1,9 @@
 """Every row of the table of optimizers trains, and its state comes back from a checkpoint."""
 
 import copy
+import subprocess
+import sys
+import textwrap
 
 import pytest
 import torch
@@ -37,6 +40,40 @@ def test_it_goes_on_as_if_it_had_not_been_stopped(name: str) -> None:
     straight, _ = descend(name, 20)
     _, state = descend(name, 9)
     assert torch.equal(descend(name, 11, state)[0], straight)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_it_takes_the_very_steps_of_torchs_own(name: str) -> None:
+    mine, torchs = (torch.nn.Parameter(torch.zeros(4)) for _ in range(2))
+    config = OptimConfig(name=name, lr=0.05)
+    kind, arguments = OPTIMIZERS[name]
+    both = [
+        (mine, build(config, [mine], torch.device("cpu"))),
+        (torchs, getattr(torch.optim, kind)([torchs], **arguments(config, False))),
+    ]
+    for _ in range(5):
+        for x, optimizer in both:
+            optimizer.zero_grad()
+            (x - 3).square().sum().backward()
+            optimizer.step()
+    assert torch.equal(mine, torchs)
+    assert both[0][1].state_dict().keys() == both[1][1].state_dict().keys()
+
+
+def test_no_training_imports_torchs_compiler() -> None:
+    code = """
+        import sys, torch
+        from hw5hpc.experiments.optimizers import OPTIMIZERS, OptimConfig, build
+        x = torch.nn.Parameter(torch.ones(2))
+        for name in OPTIMIZERS:
+            optimizer = build(OptimConfig(name=name), [x], torch.device("cpu"))
+            optimizer.zero_grad()
+            x.sum().backward()
+            optimizer.step()
+            optimizer.load_state_dict(optimizer.state_dict())
+        sys.exit("torch._dynamo" in sys.modules)
+    """
+    assert subprocess.run([sys.executable, "-c", textwrap.dedent(code)]).returncode == 0
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -1,6 +1,5 @@
 """Runs side by side, in real processes: each ends as it would alone, whatever befalls others."""
 
-import importlib
 import os
 import signal
 import threading
@@ -17,7 +16,7 @@ from hw5hpc.data.load import convert, load
 from hw5hpc.data.sets import DataError
 from hw5hpc.engine import checkpoint
 from hw5hpc.experiments import rebuild
-from hw5hpc.node import child, gpu_faults
+from hw5hpc.node import gpu_faults
 from hw5hpc.node.abreast import Abreast
 from hw5hpc.node.entry import Entry, in_order
 from hw5hpc.node.fork_server import ForkServer, ServerBroken
@@ -348,27 +347,12 @@ def test_the_server_says_what_is_in_the_data_that_it_keeps_or_why_not(
         server.keep("fashion_mnist", str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("experiment", "uses"),
-    [("cnn", True), ("classifier", True), ("gan", False), ("ring", False), ("softmax", False)],
-)
-def test_an_entry_says_whether_torchs_optimizers_are_used(
-    experiment: str, uses: bool, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("experiment", ["cnn", "classifier", "gan", "ring", "softmax"])
+def test_an_entry_says_what_a_run_reads_and_waits_for(experiment: str, tmp_path: Path) -> None:
     entry = Entry.of(tmp_path, rebuild(experiment, {}), 2)
-    assert (entry.optimizer, entry.threads) == (uses, 2)
+    assert entry.threads == 2
     assert bool(entry.data) == (experiment in ("cnn", "classifier", "gan"))
     assert bool(entry.needs) == (experiment == "gan")
-
-
-@pytest.mark.parametrize("optimizer", [True, False])
-def test_torchs_compiler_is_imported_before_the_fork_where_an_optimizer_is_used(
-    monkeypatch: pytest.MonkeyPatch, optimizer: bool
-) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(importlib, "import_module", asked.append)
-    child.share(None, optimizer)
-    assert asked == ["torch._dynamo"] * optimizer
 
 
 def test_the_runs_of_a_task_train_side_by_side(
