@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import gc
 import io
 import os
 import re
@@ -95,6 +96,9 @@ def guard(main: Callable[[], int]) -> int:
         where = error.filename or "the output folder"
         say(f"error: {where}: {error.strerror}", sys.stderr)
         return WRONG_INPUT
+    finally:
+        # Python would search all that was imported for garbage while it exits, 0.4 s for nothing.
+        gc.freeze()
 
 
 def whole_number(option: str, text: str) -> int:

@@ -13,6 +13,7 @@ from hw5hpc.cluster import local
 from hw5hpc.cluster.arguments import Arguments, request
 from hw5hpc.cluster.request import carry_out
 from hw5hpc.console import DONE, RUN_FAILED, amount, guard, parser, say, whole_number
+from hw5hpc.node.processes import ahead
 
 EPILOG = """\
 examples:
@@ -85,7 +86,8 @@ def main() -> int:
         if given.here and not given.dry_run:
             local.join()
         return DONE
-    return DONE if carry_out(request(given), say) else RUN_FAILED
+    with ahead(given.here and not (given.dry_run or given.pdb or local.under_torchrun())) as server:
+        return DONE if carry_out(request(given), say, server) else RUN_FAILED
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from hw5hpc.cluster.standings import Ended, Standing, asked
 from hw5hpc.console import shown
 from hw5hpc.errors import Stopped, UserError
 from hw5hpc.node.code import code_hash
+from hw5hpc.node.fork_server import ForkServer
 from hw5hpc.node.known_jobs import KnownJobs
 from hw5hpc.node.processes import Processes
 from hw5hpc.node.standing import GOING, tail
@@ -83,18 +84,19 @@ def _not_asked(job: str) -> None:
     """Nothing is known of any job."""
 
 
-def carry_out(request: Request, say: Say) -> bool:
+def carry_out(request: Request, say: Say, server: ForkServer | None = None) -> bool:
     """Train or send what is missing; return False when a run that was to end has not ended well.
 
-    `say` is told, in lines, what goes out and where the report is.
+    `say` is told, in lines, what goes out and where the report is. `server` is what runs here are
+    forked from, where it was begun ahead.
 
     Raises:
         UserError: one line that says why nothing was begun.
     """
-    return _train_here(request, say) if request.here else _send_to_slurm(request, say)
+    return _train_here(request, say, server) if request.here else _send_to_slurm(request, say)
 
 
-def _train_here(request: Request, say: Say) -> bool:
+def _train_here(request: Request, say: Say, server: ForkServer | None) -> bool:
     from hw5hpc.cluster.data import check as check_data
     from hw5hpc.cluster.data import check_found, content_of
 
@@ -104,13 +106,16 @@ def _train_here(request: Request, say: Say) -> bool:
         say(describe_plan(plan))
         check_found(plan)
         return True
+    warming = threading.Thread(target=_warm_up, daemon=True)
     with contextlib.ExitStack() as stack:
         processes = None
         if not plan.empty and not local.under_torchrun() and not debugger.asked_for():
-            # It imports torch meanwhile, and this process what the report takes.
-            threading.Thread(target=_warm_up, daemon=True).start()
+            # They import torch meanwhile, and this one what the report takes.
+            warming.start()
             several = len(plan.first) + len(plan.rest) > 1 and request.at_a_time != 1
-            processes = stack.enter_context(Processes(several))
+            processes = stack.enter_context(Processes(several, server))
+        elif server:
+            server.close()
         say(describe_plan(plan))
         planning.check_waits(plan, for_jobs=False)
         reader = processes.server.keep if processes else content_of
@@ -124,6 +129,8 @@ def _train_here(request: Request, say: Say) -> bool:
             raise Stopped(str(stopped) or leaving.told(request.outputs, before)) from None
         finally:
             leaving.restore(request.outputs, before)
+    if warming.ident:
+        warming.join()
     return _report(request, say)
 
 
@@ -131,6 +138,7 @@ def _warm_up() -> None:
     """Import what the report takes; what is wrong with it, the report itself will say."""
     with contextlib.suppress(Exception):
         import_module("hw5hpc.report.aggregate")
+        import_module("hw5hpc.report.render").warm_up()
 
 
 def _send_to_slurm(request: Request, say: Say) -> bool:

@@ -80,6 +80,7 @@ class ForkServer:
         self._begin()
 
     def _begin(self) -> None:
+        self._closed = False
         orders, self._orders = os.pipe()
         self._reports, reports = os.pipe()
         self._rest, self.answered = b"", False
@@ -162,6 +163,9 @@ class ForkServer:
 
     def close(self) -> None:
         """End the server; a child that still works saves and ends."""
+        if self._closed:
+            return
+        self._closed = True
         for end in (self._orders, self._reports):
             with contextlib.suppress(OSError):
                 os.close(end)
@@ -250,3 +254,5 @@ def _report(reports: int, words: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     serve(int(sys.argv[1]), int(sys.argv[2]))
+    # Its user waits for it, and to take torch apart takes longer than a small run.
+    os._exit(os.EX_OK)

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from hw5hpc.node import mps
@@ -13,17 +13,32 @@ from hw5hpc.node.shares import Need, Place, here, may_have_gpu
 EXCLUSIVE = "Exclusive_Process"
 
 
+@contextlib.contextmanager
+def ahead(wanted: bool) -> Iterator[ForkServer | None]:
+    """Begin a fork server, which imports torch while its user finds out what there is to do.
+
+    None where it is not `wanted`, or where it could have a GPU: MPS must be there before it.
+    """
+    server = ForkServer() if wanted and not may_have_gpu() else None
+    try:
+        yield server
+    finally:
+        if server:
+            server.close()
+
+
 class Processes:
     """The fork server, with NVIDIA's MPS beside it where `several` runs may share a GPU.
 
-    `sharing` says in words whether MPS is used, '' where there is no GPU.
+    `sharing` says in words whether MPS is used, '' where there is no GPU. A `server` that was begun
+    ahead is taken over.
     """
 
-    def __init__(self, several: bool = True) -> None:
+    def __init__(self, several: bool = True, server: ForkServer | None = None) -> None:
         self._mps, self.sharing, self._gpus = contextlib.ExitStack(), "", 0
         if several and may_have_gpu():
             self.sharing = self._mps.enter_context(mps.shared())
-        self.server = ForkServer()
+        self.server = server or ForkServer()
 
     def __enter__(self) -> "Processes":
         return self

@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -29,6 +30,18 @@ class Drawn:
     alternative: str
     wide: svg.Drawing
     narrow: svg.Drawing | None
+
+
+def warm_up() -> None:
+    """Import what drawing takes, for a caller who has the time earlier than its first figure."""
+    with rc.defaults():
+        for module in (
+            "figure",
+            "backends.backend_agg",
+            "backends.backend_pdf",
+            "backends.backend_svg",
+        ):
+            import_module(f"matplotlib.{module}")
 
 
 def draw(name: str, tables: Tables, folder: Path) -> Drawn:
