@@ -22,7 +22,7 @@ from hw5hpc.node.provenance import device_name, memory, provenance, with_turns
 from hw5hpc.node.task import Task
 from hw5hpc.store import RunFolder, State
 from hw5hpc.team.team import Team
-from hw5hpc.tracking.live import Tracker
+from hw5hpc.tracking.follow import Follower, follower
 
 
 def attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
@@ -52,16 +52,16 @@ def _attempt(run: RunFolder, task: Task, team: Team, ledger: Ledger) -> State:
     # Which copy, in words, and the SHA-256 of all its pixels and labels before any limit.
     record |= {"data_source": training.data_source, "data_sha256": training.data_content}
     run.set_provenance(with_turns(record, run.provenance()))
-    tracker = Tracker(run, task.sweep)
+    followed = follower(run, task.sweep, here=not task.job)
     try:
         told = Progress(run.id, config.epochs, find(run.config()[0], task.own).headline)
-        outcome = train(training, run, device, _tracked(watch, tracker, ledger, told), ranks)
+        outcome = train(training, run, device, _told(watch, followed, ledger, told), ranks)
         state = _end(run, outcome, training, ledger, _where(device, ranks, task))
         # Last, as it may have to wait for W&B: the run's state is on disk by then.
-        tracker.finish()
+        followed.finish()
         return state
     finally:
-        tracker.finish()
+        followed.finish()
 
 
 def _prepare(
@@ -88,7 +88,7 @@ def _watch(task: Task, config: ExperimentConfig, ledger: Ledger, origin: dict[st
     )
 
 
-def _tracked(watch: Watch, tracker: Tracker, ledger: Ledger, told: Progress) -> Watch:
+def _told(watch: Watch, followed: Follower, ledger: Ledger, told: Progress) -> Watch:
     """Let each row go into the run's status and the log, and from its files to W&B."""
 
     def row(metrics: dict[str, float], arrays: dict[str, NDArray[Any]]) -> None:
@@ -98,7 +98,7 @@ def _tracked(watch: Watch, tracker: Tracker, ledger: Ledger, told: Progress) -> 
     def progress(epoch: int, step: int, metrics: dict[str, float]) -> None:
         watch.progress(epoch, step, metrics)
         told.stepped()
-        tracker.update()
+        followed.update()
 
     return dataclasses.replace(watch, row=row, progress=progress)
 

@@ -1,8 +1,8 @@
 """What a forked process does: train one run as if it were alone."""
 
 import contextlib
+import importlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -19,7 +19,9 @@ from hw5hpc.node.retry import Budget
 from hw5hpc.node.stop import StopFlag
 from hw5hpc.node.task import Task
 from hw5hpc.node.worker import DeviceBroken, work
+from hw5hpc.store import RunFolder
 from hw5hpc.team.team import Team
+from hw5hpc.tracking.follow import may_be_online
 
 
 def preload() -> None:
@@ -29,14 +31,19 @@ def preload() -> None:
     running_code()
 
 
-def share(data: Sequence[str | None] | None) -> None:
-    """Read a data set (name, root) once for all processes that are forked from here on."""
-    if data is None:
+def share(order: Order) -> None:
+    """Load once, for all processes that are forked from here on, what this order's needs.
+
+    That is its data set, and W&B where that may follow it.
+    """
+    if may_be_online(RunFolder(Path(order.folder)), order.sweep, here=not order.job):
+        importlib.import_module("hw5hpc.tracking.live")
+    if order.data is None:
         return
-    name, root = data
+    name, root = order.data
     # What cannot be read, the run itself will say.
     with contextlib.suppress(DataError, OSError):
-        read.keep(str(name), root)
+        read.keep(name, root)
 
 
 def keep(name: str, root: str | None) -> dict[str, str]:

@@ -204,18 +204,19 @@ def serve(orders: int, reports: int) -> None:
                 if "keep" in words:
                     _report(reports, child.keep(*words["keep"]))
                     continue
-                child.share(words.get("data"))
+                order = Order(**words) if words else None
+                if order:
+                    child.share(order)
                 pid = os.fork()
                 if not pid:
-                    _end_as_child(
-                        partial(_child, child, words, server, reports), orders, woken, wake
-                    )
+                    work = partial(_child, child, order, server, reports)
+                    _end_as_child(work, orders, woken, wake)
                 _report(reports, {"folder": words.get("folder"), "pid": pid})
 
 
-def _child(child: Any, words: dict[str, Any], server: int, reports: int) -> int:
-    if words:
-        return int(child.main(Order(**words), server))
+def _child(child: Any, order: Order | None, server: int, reports: int) -> int:
+    if order:
+        return int(child.main(order, server))
     _report(reports, {"gpus": child.free_gpu_memory_gb()})
     return 0
 
