@@ -50,8 +50,11 @@ def row_label(axes: Axes, words: str, height: float) -> None:
 
 def break_names(figure: Figure) -> None:
     """Break the name of each vertical axis that is longer than the axis, as it is laid out now."""
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine:
+        engine.execute(figure)
     for axes in figure.axes:
+        axes.apply_aspect()
         name = " ".join(axes.get_ylabel().split())
         room = max(axes.get_position().height * figure.get_figheight(), 1.0)
         if name:

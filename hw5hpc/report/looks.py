@@ -49,7 +49,7 @@ def held(
 ) -> pd.DataFrame:
     """Return `run`, x and the column at common values of x, each run's last look before them.
 
-    Times differ from run to run; for a mean over runs they are read at the same ones, up to the
+    x never falls along a run. Times differ from run to run; for a mean over runs they are read at the same ones, up to the
     largest that all of the `ended` runs have reached (all runs, while none has ended). A run
     that stopped before says nothing about what came later.
     """
@@ -59,11 +59,13 @@ def held(
     whole = seen[seen["run"].isin(ended)]
     end = reached(seen if whole.empty else whole, x)
     begin = min(float(seen.groupby("run")[x].min().max()), end)
-    last = seen.groupby("run")[x].max()
-    parts = []
-    for at in np.linspace(begin, end, points):
-        there = seen[seen["run"].map(last) >= at]
-        parts.append(at_or_before(there, x, at)[["run", column]].assign(**{x: at}))
+    common, parts = np.linspace(begin, end, points), []
+    for run, rows in seen.groupby("run", sort=False):
+        own = rows[x].to_numpy()
+        # Before its first look, and after its last, a run says nothing.
+        at = common[(common >= own[0]) & (common <= own[-1])]
+        values = rows[column].to_numpy()[np.searchsorted(own, at, side="right") - 1]
+        parts.append(pd.DataFrame({"run": run, x: at, column: values}))
     return pd.concat(parts, ignore_index=True)
 
 
