@@ -135,10 +135,9 @@ def _train_here(request: Request, say: Say, server: ForkServer | None) -> bool:
 
 
 def _warm_up() -> None:
-    """Import what the report takes; what is wrong with it, the report itself will say."""
+    """Load what the report takes; what is wrong with it, the report itself will say."""
     with contextlib.suppress(Exception):
-        import_module("hw5hpc.report.aggregate")
-        import_module("hw5hpc.report.render").warm_up()
+        import_module("hw5hpc.report.aggregate").warm_up()
 
 
 def _send_to_slurm(request: Request, say: Say) -> bool:

@@ -1,17 +1,15 @@
 """Write a sweep's report from whatever has finished so far."""
 
-import logging
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hw5hpc.report import markdown, page, render, spreadsheet
 from hw5hpc.report.collect import collect
-from hw5hpc.report.figures import FIGURES, NothingToDraw, drawable
+from hw5hpc.report.figures import FIGURES, drawable
+from hw5hpc.report.gallery import Undrawn, draw_all
 from hw5hpc.report.summary import curves_table, results_table, summarise, undrawn_figure
 from hw5hpc.store import Outputs, SweepFolder, files
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,12 @@ class Maker:
     submission: str = ""
 
 
+def warm_up() -> None:
+    """Load what a report takes, for a caller who has the time before the runs have ended."""
+    render.warm_up()
+    page.template()
+
+
 def aggregate(outputs: Outputs, sweep: SweepFolder, maker: Maker | None = None) -> ReportResult:
     """Write the report: tables, figures, the summary, and the page last.
 
@@ -42,18 +46,15 @@ def aggregate(outputs: Outputs, sweep: SweepFolder, maker: Maker | None = None) 
     files.write_text(sweep.report / "results.csv", spreadsheet.text(results_table(tables)))
     files.write_text(sweep.report / "curves.csv", spreadsheet.text(curves_table(tables)))
     asked = [str(name) for name in sweep.load().get("report") or []]
-    drawn: list[render.Drawn] = []
-    undrawn: list[str] = []
-    for name in dict.fromkeys(asked or drawable(tables)):
-        try:
-            drawn.append(render.draw(name, tables, sweep.report))
-        except NothingToDraw as nothing:
-            # Nobody misses a figure that was not asked for by name.
-            undrawn += [undrawn_figure(name, str(nothing))] if asked else []
-        except Exception as error:
-            # One broken figure must not cost a finished sweep its whole report.
-            log.exception("figure %s failed", name)
-            undrawn.append(undrawn_figure(name, f"{type(error).__name__}: {error}"))
+    wanted = list(dict.fromkeys(asked or drawable(tables)))
+    outcomes = list(zip(wanted, draw_all(wanted, tables, sweep.report), strict=True))
+    drawn = [one for _, one in outcomes if isinstance(one, render.Drawn)]
+    undrawn = [
+        undrawn_figure(name, one.why)
+        for name, one in outcomes
+        # Nobody misses a figure that was not asked for by name.
+        if isinstance(one, Undrawn) and (asked or one.broken)
+    ]
     shown = [one.name for one in drawn]
     _drop_stale(sweep.report, shown)
     summary = summarise(tables, shown, undrawn)

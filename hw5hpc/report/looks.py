@@ -49,9 +49,9 @@ def held(
 ) -> pd.DataFrame:
     """Return `run`, x and the column at common values of x, each run's last look before them.
 
-    x never falls along a run. Times differ from run to run; for a mean over runs they are read at the same ones, up to the
-    largest that all of the `ended` runs have reached (all runs, while none has ended). A run
-    that stopped before says nothing about what came later.
+    x never falls along a run. Times differ from run to run; for a mean over runs they are read at
+    the same ones, up to the largest that all of the `ended` runs have reached (all runs, while none
+    has ended). A run that stopped before says nothing about what came later.
     """
     seen = curves[curves[x].notna() & curves[column].notna()]
     if seen.empty:

@@ -81,7 +81,7 @@ def html(summary: Summary, drawn: Sequence[Drawn] = (), made: str = "") -> str:
     missing = missing_groups(summary)
     parts = [part for one in drawn for part in (one.wide, one.narrow) if part]
     pictures = {name: image for part in parts for name, image in part.images.items()}
-    page: str = _template().render(
+    page: str = template().render(
         title=summary.title,
         states=_states(summary),
         finding=headline(summary),
@@ -111,7 +111,8 @@ def html(summary: Summary, drawn: Sequence[Drawn] = (), made: str = "") -> str:
 
 
 @cache
-def _template() -> jinja2.Template:
+def template() -> jinja2.Template:
+    """Return the page's template, compiled once."""
     loader = jinja2.FileSystemLoader(FOLDER)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined

@@ -33,7 +33,7 @@ class Drawn:
 
 
 def warm_up() -> None:
-    """Import what drawing takes, for a caller who has the time earlier than its first figure."""
+    """Import what drawing takes, earlier than for the first figure."""
     with rc.defaults():
         for module in (
             "figure",

@@ -1,0 +1,120 @@
+"""A report's figures, several at a time: the same as one by one, whatever becomes of a process."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hw5hpc.report import gallery
+from hw5hpc.report.collect import collect
+from hw5hpc.report.figures import NothingToDraw, drawable
+from hw5hpc.report.gallery import Undrawn, draw_all
+from hw5hpc.report.render import Drawn, draw
+from hw5hpc.report.tables import Tables
+
+
+@pytest.fixture
+def tables(fake: Any) -> Tables:
+    made = fake("ring_unroll")
+    return collect(made.outputs, made.folder)
+
+
+@pytest.fixture(autouse=True)
+def forking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here torch may be loaded by other tests; nothing of it is used in the copies."""
+    monkeypatch.setattr(gallery, "_may_fork", lambda: True)
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def test_figures_are_the_same_as_one_by_one(tables: Tables, tmp_path: Path) -> None:
+    names = drawable(tables)
+    one, many = _folder(tmp_path / "one"), _folder(tmp_path / "many")
+    assert draw_all(names, tables, one, 1) == draw_all(names, tables, many, 3)
+    files = sorted(path.name for path in one.iterdir())
+    assert len(files) >= 4
+    assert files == sorted(path.name for path in many.iterdir())
+    assert all((one / name).read_bytes() == (many / name).read_bytes() for name in files)
+
+
+@pytest.mark.parametrize("at_a_time", [1, 2])
+def test_what_cannot_be_drawn_says_why(
+    tables: Tables, tmp_path: Path, at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawing(name: str, tables: Tables, folder: Path) -> Drawn:
+        if name == "broken":
+            raise ZeroDivisionError("a number")
+        if name == "nothing":
+            raise NothingToDraw("no rows")
+        return draw(name, tables, folder)
+
+    monkeypatch.setattr(gallery, "draw", drawing)
+    found = draw_all(["nothing", "losses", "broken"], tables, tmp_path, at_a_time)
+    assert found[0] == Undrawn("no rows")
+    assert isinstance(found[1], Drawn)
+    assert found[2] == Undrawn("ZeroDivisionError: a number", broken=True)
+
+
+def test_what_ends_its_process_is_drawn_here(
+    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = os.getpid()
+
+    def dying(name: str, tables: Tables, folder: Path) -> Drawn:
+        if name == "losses" and os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return draw(name, tables, folder)
+
+    monkeypatch.setattr(gallery, "draw", dying)
+    found = draw_all(["losses", "ring_modes"], tables, tmp_path, 2)
+    assert [one.name for one in found if isinstance(one, Drawn)] == ["losses", "ring_modes"]
+
+
+@pytest.fixture
+def handled() -> Iterator[list[int]]:
+    """A process that does something of its own about a signal, as a Slurm job does."""
+    seen: list[int] = []
+    before = signal.signal(signal.SIGUSR2, lambda number, frame: seen.append(os.getpid()))
+    yield seen
+    signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_copy_does_nothing_about_the_jobs_signals(
+    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handled: list[int]
+) -> None:
+    def signalled(name: str, tables: Tables, folder: Path) -> Drawn:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        raise NothingToDraw(f"handled: {handled}")
+
+    monkeypatch.setattr(gallery, "draw", signalled)
+    assert draw_all(["a", "b"], tables, tmp_path, 2) == [Undrawn("handled: []")] * 2
+    assert handled == []
+    assert signal.getsignal(signal.SIGUSR2) is not signal.SIG_IGN
+
+
+def test_it_draws_as_many_at_a_time_as_slurm_allotted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(3)))
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    assert gallery._cpus() == 3
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
+    assert gallery._cpus() == 1
+
+
+def test_nothing_is_forked_beside_threads_or_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    assert gallery._may_fork()
+    monkeypatch.setattr(threading, "active_count", lambda: 2)
+    assert not gallery._may_fork()
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setitem(sys.modules, "torch", threading)
+    assert not gallery._may_fork()
