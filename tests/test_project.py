@@ -1,8 +1,10 @@
 """The rules of the project: versions agree, the top level is fixed, modules stay small."""
 
 import ast
+import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -22,6 +24,24 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 def specs(lines: list[str]) -> dict[str, str]:
     return {Requirement(line).name.lower(): str(Requirement(line).specifier) for line in lines}
+
+
+@pytest.mark.parametrize(
+    ("said", "spins"),
+    [
+        ({}, "4000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "unset"),
+    ],
+)
+def test_threads_spin_for_a_moment_unless_the_user_says_otherwise(
+    said: dict[str, str], spins: str
+) -> None:
+    code = "import os, hw5hpc; print(os.environ.get('GOMP_SPINCOUNT', 'unset'))"
+    kept = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env=kept | said, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == f"{spins}\n", done.stderr
 
 
 def test_conda_and_pip_agree() -> None:

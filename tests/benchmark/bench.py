@@ -86,9 +86,13 @@ def cases() -> Iterator[tuple[str, dict[str, Step]]]:
     for norm in (False, True):
         for precision in ("fp32", "bf16"):
             keys = {**CNN, "model.batch_norm": norm, "train.precision": precision}
-            words = {"norm": norm, "bf16": precision == "bf16"}
-            with plain("cnn_loop", **words) as loop, plain("cnn_bare", **words) as bare:
+            bf16 = precision == "bf16"
+            with contextlib.ExitStack() as stack:
+                loop = stack.enter_context(plain("cnn_loop", norm=norm, bf16=bf16))
+                bare = stack.enter_context(plain("cnn_bare", norm=norm, bf16=bf16))
                 ways = {"loop": loop, "bare": bare, "suite": own("cnn", **keys)}
+                if bf16:
+                    ways["fp32 loop"] = stack.enter_context(plain("cnn_loop", norm=norm))
                 yield f"CNN{', batch norm' if norm else ''}, {precision}", ways
     for depth in (0, 1, 5):
         way = plain("unrolled_gan", depth=depth) if depth else plain("gan_loop")
@@ -134,8 +138,8 @@ def print_steps(rounds: int) -> None:
 
     gflops = gemm_gflops()
     print(f"\n### A training step: ms (loop's time over it); products at {gflops:.0f} GFLOP/s\n")
-    print("| case | plain loop | bare step | this suite | suite over bare | products alone |")
-    print("|---|---|---|---|---|---|")
+    print("| case | plain loop | bare step | this suite | over bare | products | plain fp32 loop |")
+    print("|---|---|---|---|---|---|---|")
     for case, ways in cases():
         took = milliseconds(ways, rounds)
         cells = [
@@ -145,7 +149,9 @@ def print_steps(rounds: int) -> None:
         over = f"{took['suite'] / took['bare']:.2f}" if "bare" in took else ""
         # In bf16 products are faster than the one that was measured.
         floor = "" if "bf16" in case else f"{1e3 * gigaflop(ways['suite']) / gflops:.1f}"
-        print(f"| {case} | " + " | ".join([*cells, over, floor]) + " |", flush=True)
+        fp32 = took.get("fp32 loop")
+        wide = f"{fp32:.1f} ({fp32 / took['suite']:.2f} times the suite's)" if fp32 else ""
+        print(f"| {case} | " + " | ".join([*cells, over, floor, wide]) + " |", flush=True)
     print(f"\nbatches of 32 (CNN) and 128 (GAN); {torch.get_num_threads()} threads")
 
 

@@ -99,6 +99,15 @@ def test_bad_words_give_one_line_and_status_2(sweep: Path, tmp_path: Path, case:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_mistake_leaves_no_process_behind(sweep: Path) -> None:
+    """What runs would have been forked from had begun before the sweep was read."""
+    command = [sys.executable, ROOT / "jobs/submit.py", sweep, "seed=010", "--debug"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    assert process.wait(60) == 2
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
 def test_a_missing_file_and_an_unknown_profile(sweep: Path) -> None:
     missing = submit("sweeps/unrol_depth.yaml", "--debug")
     assert (missing.returncode, "unroll_depth.yaml" in missing.stderr) == (2, True)

@@ -8,7 +8,7 @@ import pytest
 
 from hw5hpc.node import mps, processes, shares
 from hw5hpc.node.fork_server import ForkServer
-from hw5hpc.node.processes import Processes
+from hw5hpc.node.processes import Processes, ahead
 from hw5hpc.node.shares import Need, Place, here, measured
 from hw5hpc.store import Outputs
 
@@ -139,6 +139,32 @@ def test_an_mps_that_ended_several_runs_is_done_without(
         assert used.sharing.startswith("without NVIDIA MPS (it ended several runs")
         assert used.leave_mps is None
     assert os.environ[mps.PIPE] == str(control)
+
+
+def test_a_server_that_was_begun_ahead_is_taken_over_and_ended_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "may_have_gpu", lambda: False)
+    with ahead(True) as server:
+        assert server is not None
+        with Processes(False, server) as used:
+            assert used.server is server
+        with pytest.raises(ProcessLookupError):
+            os.kill(server.pid, 0)
+        # What now has the numbers of its pipes is not the server's to close.
+        ends = os.pipe()
+    assert all(os.fstat(end) for end in ends)
+    for end in ends:
+        os.close(end)
+
+
+def test_no_server_is_begun_before_mps_or_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "may_have_gpu", lambda: True)
+    with ahead(True) as server:
+        assert server is None
+    monkeypatch.setattr(processes, "may_have_gpu", lambda: False)
+    with ahead(False) as server:
+        assert server is None
 
 
 def test_without_mps_the_reason_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
