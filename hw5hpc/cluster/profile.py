@@ -21,7 +21,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "slurm"
 SEXAGESIMAL_HOUR = 3600
 # `auto` is a GPU wherever one is asked for, and what torch finds elsewhere.
 DEVICES = ("auto", "cpu", "cuda")
-# The report is drawn by one process, which needs no GPU.
+# The report is made by one process and its copies, which need no GPU.
 REPORT = {"gpus_per_node": 0, "nodes": 1, "tasks_per_node": 1}
 PARTS = ("report", "prerequisites")
 

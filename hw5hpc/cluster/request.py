@@ -110,10 +110,10 @@ def _train_here(request: Request, say: Say, server: ForkServer | None) -> bool:
     with contextlib.ExitStack() as stack:
         processes = None
         if not plan.empty and not local.under_torchrun() and not debugger.asked_for():
-            # They import torch meanwhile, and this one what the report takes.
-            warming.start()
             several = len(plan.first) + len(plan.rest) > 1 and request.at_a_time != 1
             processes = stack.enter_context(Processes(several, server))
+            # They import torch meanwhile, and this one what the report takes.
+            warming.start()
         elif server:
             server.close()
         say(describe_plan(plan))

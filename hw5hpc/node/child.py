@@ -21,7 +21,7 @@ from hw5hpc.node.task import Task
 from hw5hpc.node.worker import DeviceBroken, work
 from hw5hpc.store import RunFolder
 from hw5hpc.team.team import Team
-from hw5hpc.tracking.follow import may_be_online
+from hw5hpc.tracking.follow import off
 
 
 def preload() -> None:
@@ -32,11 +32,11 @@ def preload() -> None:
 
 
 def share(order: Order) -> None:
-    """Load once, for all processes that are forked from here on, what this order's needs.
+    """Load once, for all processes that are forked from here on, what this order's run needs.
 
     That is its data set, and W&B where that may follow it.
     """
-    if may_be_online(RunFolder(Path(order.folder)), order.sweep, here=not order.job):
+    if not off(RunFolder(Path(order.folder)), order.sweep, here=not order.job):
         importlib.import_module("hw5hpc.tracking.live")
     if order.data is None:
         return

@@ -256,4 +256,5 @@ def _report(reports: int, words: dict[str, Any]) -> None:
 if __name__ == "__main__":
     serve(int(sys.argv[1]), int(sys.argv[2]))
     # Its user waits for it, and to take torch apart takes longer than a small run.
+    sys.stdout.flush()
     os._exit(os.EX_OK)

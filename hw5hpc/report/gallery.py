@@ -14,7 +14,7 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 from hw5hpc.report.figures import NothingToDraw
-from hw5hpc.report.render import Drawn, draw
+from hw5hpc.report.render import Drawn, draw, warm_up
 from hw5hpc.report.tables import Tables
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ def draw_all(
     several = min(len(names), _cpus() if at_a_time is None else at_a_time)
     if several < 2 or not _may_fork():
         return [_outcome(name, tables, folder) for name in names]
+    # Each copy would have to load it anew.
+    warm_up()
     # What no garbage collector touches stays shared with the copies of this process.
     gc.freeze()
     try:
@@ -71,25 +73,56 @@ def _side_by_side(
     while waiting or drawing:
         while waiting and len(drawing) < several:
             name = waiting.pop(0)
-            answer, end = Pipe(duplex=False)
-            process = ForkProcess(target=_draw_for, args=(end, name, tables, folder), daemon=True)
-            # What this process does about signals, its copy must not do: it might requeue a job.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-            try:
-                process.start()
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            end.close()
-            drawing[answer] = name, process
-        for ready in wait(list(drawing)):
+            begun = _begin(list(drawing), name, tables, folder)
+            if begun:
+                answer, process = begun
+                drawing[answer] = name, process
+        for ready in wait(list(drawing)) if drawing else ():
             assert isinstance(ready, Connection)
             name, process = drawing.pop(ready)
-            with ready, contextlib.suppress(EOFError):
+            # Its end may come in the middle of its answer.
+            with ready, contextlib.suppress(EOFError, OSError):
                 yield name, ready.recv()
             process.join()
 
 
-def _draw_for(end: Connection, name: str, tables: Tables, folder: Path) -> None:
+def _begin(
+    others: Sequence[Connection], name: str, tables: Tables, folder: Path
+) -> tuple[Connection, ForkProcess] | None:
+    """Begin a copy of this process that draws a figure; None where the system has no room for it.
+
+    `others` are where earlier copies answer.
+    """
+    try:
+        answer, end = Pipe(duplex=False)
+    except OSError as error:
+        log.warning("no more pipes to draw with: %s", error)
+        return None
+    words = (end, [*others, answer], name, tables, folder)
+    process = ForkProcess(target=_draw_for, args=words, daemon=True)
+    # What this process does about signals, its copy must not do: it might requeue a job.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        process.start()
+    except OSError as error:
+        answer.close()
+        log.warning("no more processes to draw with: %s", error)
+        return None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        end.close()
+    return answer, process
+
+
+def _draw_for(
+    end: Connection, others: Sequence[Connection], name: str, tables: Tables, folder: Path
+) -> None:
+    """Draw a figure and answer; `others` are ends of pipes that are not this copy's to hold.
+
+    While it held one, whoever wrote there would wait for ever for a reader that has ended.
+    """
+    for other in others:
+        other.close()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

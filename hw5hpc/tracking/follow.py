@@ -3,7 +3,6 @@
 import logging
 from typing import Protocol
 
-from hw5hpc.errors import UserError
 from hw5hpc.store import RunFolder
 from hw5hpc.tracking.describe import mode_at_submission, sweep_of, words_of
 
@@ -31,9 +30,9 @@ class Nobody:
 
 
 def follower(run: RunFolder, sweep: str, here: bool) -> Follower:
-    """Return who follows a run of a sweep; see `may_be_online` for `here`."""
-    if not may_be_online(run, sweep, here):
-        log.info("W&B is %s", mode_at_submission(sweep_of(run, sweep)))
+    """Return who follows a run of a sweep; see `off` for `here`."""
+    if why := off(run, sweep, here):
+        log.info("W&B is %s", why)
         return Nobody()
     # To load W&B takes half a second.
     from hw5hpc.tracking.live import Tracker
@@ -41,15 +40,17 @@ def follower(run: RunFolder, sweep: str, here: bool) -> Follower:
     return Tracker(run, sweep)
 
 
-def may_be_online(run: RunFolder, sweep: str, here: bool) -> bool:
-    """Whether W&B may be online for a run, by what was recorded when its sweep was sent.
+def off(run: RunFolder, sweep: str, here: bool) -> str:
+    """Return how and why W&B is off for a run, by its sweep's record; '' where it may be on.
 
     Who said offline is never overruled. Where nobody said anything a node may have a key that the
     submitter has not, unless the run is trained `here`, where the sweep was sent.
     """
-    folder = sweep_of(run, sweep)
     try:
-        said, chosen = words_of(folder).mode, mode_at_submission(folder)
-    except (OSError, UserError):
-        return True
-    return said not in OFF and not (here and chosen.startswith(OFF))
+        folder = sweep_of(run, sweep)
+        said, chosen = words_of(folder).mode or "", mode_at_submission(folder)
+    except Exception:
+        # Of a damaged record Tracker says what is wrong, and lets the run go on.
+        return ""
+    is_off = said in OFF or (here and chosen.startswith(OFF))
+    return (chosen or said) if is_off else ""

@@ -1,10 +1,14 @@
 """A report's figures, several at a time: the same as one by one, whatever becomes of a process."""
 
+import errno
 import os
+import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +80,56 @@ def test_what_ends_its_process_is_drawn_here(
     monkeypatch.setattr(gallery, "draw", dying)
     found = draw_all(["losses", "ring_modes"], tables, tmp_path, 2)
     assert [one.name for one in found if isinstance(one, Drawn)] == ["losses", "ring_modes"]
+
+
+def test_what_dies_while_it_answers_is_drawn_here(
+    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(connection: Any, answer: object) -> None:
+        # The length of an answer, and none of it.
+        os.write(connection.fileno(), b"\0\0\1\0")
+        os._exit(1)
+
+    monkeypatch.setattr(Connection, "send", dying)
+    found = draw_all(["losses", "ring_modes"], tables, tmp_path, 2)
+    assert [one.name for one in found if isinstance(one, Drawn)] == ["losses", "ring_modes"]
+
+
+def test_without_room_for_another_process_it_draws_here(
+    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", refused)
+    found = draw_all(["losses", "ring_modes"], tables, tmp_path, 2)
+    assert [one.name for one in found if isinstance(one, Drawn)] == ["losses", "ring_modes"]
+
+
+def test_copies_end_with_whom_they_draw_for(tables: Tables, tmp_path: Path) -> None:
+    """Answers are longer than a pipe holds, so who writes one needs a reader, or its end."""
+    begun, begin = os.pipe()
+    alive, held = os.pipe()
+
+    def drawing(name: str, tables: Tables, folder: Path) -> Any:
+        os.write(begin, b"x")
+        time.sleep(0.5)
+        return Undrawn("x" * (1 << 20))
+
+    asked = os.fork()
+    if not asked:
+        gallery.draw = drawing  # type: ignore[assignment]
+        draw_all(["a", "b", "c", "d"], tables, tmp_path, 2)
+        os._exit(0)
+    os.close(held)
+    assert os.read(begun, 1) == b"x"
+    os.kill(asked, signal.SIGKILL)
+    os.waitpid(asked, 0)
+    # All copies hold an end of this pipe until they have ended.
+    ended = bool(select.select([alive], [], [], 20)[0])
+    for end in (begun, begin, alive):
+        os.close(end)
+    assert ended
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Whether W&B may be online for a run is known from its sweep's record; only then is W&B loaded."""
+"""Whether W&B is off for a run is known from its sweep's record; W&B is not loaded then."""
 
 import subprocess
 import sys
@@ -9,38 +9,40 @@ import pytest
 from conftest import ROOT, Write
 
 from hw5hpc.store import Outputs
-from hw5hpc.tracking.follow import Nobody, follower, may_be_online
+from hw5hpc.tracking.follow import Nobody, follower, off
 from hw5hpc.tracking.live import Tracker
 
 KEYLESS = {"chosen": "offline (no API key (wandb login, or WANDB_API_KEY))"}
 
 
 @pytest.mark.parametrize(
-    ("block", "on_a_node", "here"),
+    ("block", "off_on_a_node", "off_here"),
     [
-        ({}, True, True),
-        ({"chosen": "online (a key for https://api.wandb.ai)"}, True, True),
+        ({}, False, False),
+        ({"chosen": "online (a key for https://api.wandb.ai)"}, False, False),
         # Nobody said so: a node may have a key that the submitter has not.
-        (KEYLESS, True, False),
-        ({"mode": "offline", "chosen": "offline (WANDB_MODE)"}, False, False),
-        ({"mode": "disabled", "chosen": "disabled (WANDB_MODE)"}, False, False),
-        ({"mode": "online", "chosen": "online (said by WANDB_MODE)"}, True, True),
+        (KEYLESS, False, True),
+        ({"mode": "offline", "chosen": "offline (WANDB_MODE)"}, True, True),
+        ({"mode": "disabled", "chosen": "disabled (WANDB_MODE)"}, True, True),
+        ({"mode": "online", "chosen": "online (said by WANDB_MODE)"}, False, False),
         # Damaged: who follows the run finds out.
-        ({"mode": "sideways"}, True, True),
+        ({"mode": "sideways"}, False, False),
+        ("a word", False, False),
+        (["offline"], False, False),
     ],
 )  # fmt: skip
-def test_the_record_says_whether_it_may_be_online(
-    write: Write, outputs: Outputs, block: dict[str, Any], on_a_node: bool, here: bool
+def test_the_record_says_whether_it_is_off(
+    write: Write, outputs: Outputs, block: Any, off_on_a_node: bool, off_here: bool
 ) -> None:
     run, sweep = write(1), outputs.sweep("depths")
     sweep.save({**sweep.load(), "wandb": block}, sweep.points())
-    assert may_be_online(run, "depths", here=False) is on_a_node
-    assert may_be_online(run, "depths", here=True) is here
-    assert isinstance(follower(run, "depths", here=True), Tracker if here else Nobody)
+    assert bool(off(run, "depths", here=False)) is off_on_a_node
+    assert bool(off(run, "depths", here=True)) is off_here
+    assert isinstance(follower(run, "depths", here=True), Nobody if off_here else Tracker)
 
 
-def test_a_run_without_a_sweep_may_be_online(write: Write) -> None:
-    assert may_be_online(write(1), "another", here=True)
+def test_for_a_run_without_a_sweep_it_is_not_known_to_be_off(write: Write) -> None:
+    assert not off(write(1), "another", here=True)
 
 
 def test_wandb_is_not_loaded_for_a_run_that_it_does_not_follow(
