@@ -98,7 +98,9 @@ def guard(main: Callable[[], int]) -> int:
         return WRONG_INPUT
     finally:
         # Python would search all that was imported for garbage while it exits, 0.4 s for nothing.
-        gc.freeze()
+        # But with torch comes an extension that complains of what it still finds then.
+        if "torch" not in sys.modules:
+            gc.freeze()
 
 
 def whole_number(option: str, text: str) -> int:
