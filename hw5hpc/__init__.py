@@ -4,8 +4,8 @@ import os
 
 # OpenMP's threads spin for milliseconds before they sleep, which made small training steps 20 to 80
 # times slower where other jobs share the cores; to sleep at once makes them up to twice as slow
-# where none does. So they spin for some 50 microseconds (docs/benchmarks.md); the policy is for
-# OpenMPs other than GNU's. Both are read once, when torch is first loaded.
+# where none does. So they spin for a moment (docs/benchmarks.md); the policy is for OpenMPs other
+# than GNU's. Both are read once, when torch is first loaded.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "4000")

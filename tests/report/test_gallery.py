@@ -67,6 +67,12 @@ def test_what_cannot_be_drawn_says_why(
     assert found[2] == Undrawn("ZeroDivisionError: a number", broken=True)
 
 
+def both_are_drawn(tables: Tables, folder: Path) -> None:
+    names = ["losses", "ring_modes"]
+    found = draw_all(names, tables, folder, 2)
+    assert [one.name for one in found if isinstance(one, Drawn)] == names
+
+
 def test_what_ends_its_process_is_drawn_here(
     tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,8 +84,7 @@ def test_what_ends_its_process_is_drawn_here(
         return draw(name, tables, folder)
 
     monkeypatch.setattr(gallery, "draw", dying)
-    found = draw_all(["losses", "ring_modes"], tables, tmp_path, 2)
-    assert [one.name for one in found if isinstance(one, Drawn)] == ["losses", "ring_modes"]
+    both_are_drawn(tables, tmp_path)
 
 
 def test_what_dies_while_it_answers_is_drawn_here(
@@ -91,8 +96,7 @@ def test_what_dies_while_it_answers_is_drawn_here(
         os._exit(1)
 
     monkeypatch.setattr(Connection, "send", dying)
-    found = draw_all(["losses", "ring_modes"], tables, tmp_path, 2)
-    assert [one.name for one in found if isinstance(one, Drawn)] == ["losses", "ring_modes"]
+    both_are_drawn(tables, tmp_path)
 
 
 def test_without_room_for_another_process_it_draws_here(
@@ -102,8 +106,7 @@ def test_without_room_for_another_process_it_draws_here(
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     monkeypatch.setattr(os, "fork", refused)
-    found = draw_all(["losses", "ring_modes"], tables, tmp_path, 2)
-    assert [one.name for one in found if isinstance(one, Drawn)] == ["losses", "ring_modes"]
+    both_are_drawn(tables, tmp_path)
 
 
 def test_copies_end_with_whom_they_draw_for(tables: Tables, tmp_path: Path) -> None:
